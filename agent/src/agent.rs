@@ -1,0 +1,1 @@
+//! The real host agent: one implementation of `HostAgent` over libvirt, the kernel and the files.

@@ -1,0 +1,1 @@
+//! Images: the image store on this host and the image cache of its primary storages.

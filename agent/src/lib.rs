@@ -1,0 +1,10 @@
+//! Gantry's host agent: carries out the management node's commands on one KVM host and streams what it observes.
+
+pub mod agent;
+pub mod config;
+pub mod image;
+pub mod libvirt;
+pub mod network;
+pub mod server;
+pub mod storage;
+pub mod vm;

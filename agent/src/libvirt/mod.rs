@@ -1,0 +1,1 @@
+//! libvirt: the one connection, bounded blocking calls, domain events.

@@ -1,0 +1,2 @@
+//! The `gantry-agent` program.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The transport: HTTP/2 with mutual TLS.

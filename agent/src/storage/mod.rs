@@ -1,0 +1,1 @@
+//! Storage directories and volumes.

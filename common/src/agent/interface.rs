@@ -1,0 +1,147 @@
+//! The interface itself: one line per command gives its name, argument and reply.
+
+use std::{fmt, pin::Pin, sync::Arc};
+
+use async_trait::async_trait;
+use futures_util::Stream;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::id::OperationId;
+
+/// The header that carries a command's [`OperationId`].
+pub const OPERATION_HEADER: &str = "x-gantry-operation";
+
+/// The TCP port an agent listens on unless it is configured otherwise.
+pub const DEFAULT_PORT: u16 = 7272;
+
+/// A command and the type of its reply.
+pub trait Command: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The command's name in the path `/v1/commands/{name}`.
+    const NAME: &'static str;
+    /// What the agent answers.
+    type Reply: Serialize + DeserializeOwned + Send + 'static;
+}
+
+/// What accompanies a command: its id, where its progress goes, and whether the caller still wants it.
+#[derive(Clone)]
+pub struct Call {
+    /// A repeat of the command carries the same id and gets the first outcome.
+    pub operation: OperationId,
+    /// Cancelled when the caller no longer wants the outcome; long commands then stop and clean up.
+    pub cancelled: CancellationToken,
+    progress: Arc<dyn Fn(Progress) + Send + Sync>,
+}
+
+impl Call {
+    /// A call whose progress goes to `progress`.
+    pub fn new(operation: OperationId, progress: Arc<dyn Fn(Progress) + Send + Sync>) -> Self {
+        Self { operation, cancelled: CancellationToken::new(), progress }
+    }
+
+    /// A call whose progress nobody follows.
+    pub fn detached(operation: OperationId) -> Self {
+        Self::new(operation, Arc::new(|_| ()))
+    }
+
+    /// Tells the caller how far the command is.
+    pub fn report(&self, done_bytes: u64, total_bytes: Option<u64>) {
+        (self.progress)(Progress { operation: self.operation, done_bytes, total_bytes });
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("operation", &self.operation).finish_non_exhaustive()
+    }
+}
+
+/// The agent's events, from the moment of subscription on.
+pub type EventStream = Pin<Box<dyn Stream<Item = Event> + Send>>;
+
+macro_rules! agent_interface {
+    ($($(#[$doc:meta])* $method:ident($command:ident) -> $reply:ty;)*) => {
+        /// What a host can do for the management node. Every command is idempotent: done twice, it has the effect of once.
+        #[async_trait]
+        pub trait HostAgent: Send + Sync + 'static {
+            $($(#[$doc])* async fn $method(&self, call: Call, command: $command) -> Result<$reply, AgentError>;)*
+
+            /// The host's events. The first is [`Event::Snapshot`]; another one follows at intervals.
+            fn events(&self) -> EventStream;
+        }
+
+        $(impl Command for $command {
+            const NAME: &'static str = stringify!($method);
+            type Reply = $reply;
+        })*
+
+        /// The names of all commands.
+        pub const COMMANDS: &[&str] = &[$(stringify!($method),)*];
+
+        /// Carries out the command `name` whose JSON is `body`; answers the JSON of its reply.
+        pub async fn dispatch(agent: &dyn HostAgent, call: Call, name: &str, body: &[u8]) -> Result<Vec<u8>, AgentError> {
+            match name {
+                $(stringify!($method) => {
+                    let command: $command = serde_json::from_slice(body)
+                        .map_err(|error| AgentError::invalid("body", name, error.to_string()))?;
+                    encode(&agent.$method(call, command).await?)
+                })*
+                _ => Err(AgentError::invalid("command", name, "use one of the commands of this agent's version; is the agent older than the node?")),
+            }
+        }
+    };
+}
+
+fn encode<T: Serialize>(reply: &T) -> Result<Vec<u8>, AgentError> {
+    serde_json::to_vec(reply).map_err(|error| AgentError::Internal { reason: error.to_string() })
+}
+
+agent_interface! {
+    /// What the host is and has.
+    describe_host(DescribeHost) -> HostFacts;
+    /// Cancels a running command.
+    cancel_operation(CancelOperation) -> ();
+
+    /// Makes a bridge and puts the physical interface into it, keeping the host's own addresses and routes reachable.
+    ensure_bridge(EnsureBridge) -> ();
+    /// Takes the bridge away again and gives the physical interface its addresses back.
+    remove_bridge(RemoveBridge) -> ();
+    /// Serves DHCP and user data of an L3 network on this host, or brings what is served up to date.
+    ensure_network(EnsureNetwork) -> ();
+    /// Ends the services of an L3 network on this host.
+    remove_network(RemoveNetwork) -> ();
+
+    /// Makes a storage's directory if need be, checks that it can be written, and reports its capacity.
+    open_storage(OpenStorage) -> StorageCapacity;
+    /// Makes a qcow2 volume, empty or on a backing file. One that is there already and fits is left as it is.
+    create_volume(CreateVolume) -> VolumeSize;
+    /// Deletes a volume, its temporary files included. A volume that is not there is a success.
+    delete_volume(DeleteVolume) -> ();
+    /// How large a volume is.
+    measure_volume(MeasureVolume) -> VolumeSize;
+
+    /// Brings an image from a URL into this host's image store: downloaded, checked, measured.
+    add_image(AddImage) -> ImageFacts;
+    /// Deletes an image from this host's image store. An image that is not there is a success.
+    delete_image(DeleteImage) -> ();
+    /// Brings an image from an image store, here or on a peer, into a primary storage's image cache.
+    cache_image(CacheImage) -> ImageFacts;
+    /// Deletes an image from a primary storage's image cache, unless a volume still stands on it.
+    evict_image(EvictImage) -> ();
+
+    /// Starts the VM, its networks and leases included. A VM that runs already is left running.
+    start_vm(StartVm) -> Observation;
+    /// Stops the VM and removes what only a running VM needs.
+    stop_vm(StopVm) -> Observation;
+    /// Restarts the guest.
+    reboot_vm(RebootVm) -> Observation;
+    /// Suspends the VM's processors.
+    pause_vm(PauseVm) -> Observation;
+    /// Lets a paused VM go on.
+    resume_vm(ResumeVm) -> Observation;
+    /// Looks at the VM now.
+    observe_vm(ObserveVm) -> Observation;
+    /// Where the VM's console is reached.
+    console_address(ConsoleAddressOf) -> ConsoleAddress;
+}

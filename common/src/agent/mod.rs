@@ -1,0 +1,21 @@
+//! The host agent's interface: commands the management node sends, events the agent streams back.
+//!
+//! [`HostAgent`] has two implementers, the real agent and the simulated one; both are served by the same transport.
+
+mod error;
+mod event;
+mod host;
+mod image;
+mod interface;
+mod network;
+mod storage;
+mod vm;
+
+pub use error::*;
+pub use event::*;
+pub use host::*;
+pub use image::*;
+pub use interface::*;
+pub use network::*;
+pub use storage::*;
+pub use vm::*;

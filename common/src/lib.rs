@@ -1,0 +1,6 @@
+//! What Gantry's two programs share: typed ids, error codes, and the host agent's interface. No I/O happens here.
+
+pub mod agent;
+pub mod error;
+pub mod id;
+pub mod net;

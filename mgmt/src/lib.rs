@@ -1,0 +1,1 @@
+//! Gantry's management node: inventory, REST API, jobs, scheduling, hosts.

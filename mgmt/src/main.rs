@@ -1,0 +1,2 @@
+//! The `gantry-mgmt` program.
+fn main() {}
