@@ -1,1 +1,7 @@
 //! Gantry's management node: inventory, REST API, jobs, scheduling, hosts.
+
+pub mod clock;
+pub mod failure;
+pub mod query;
+pub mod resource;
+pub mod store;
