@@ -4,8 +4,10 @@
 //! thousand concurrent calls cost a few fsyncs; each change of a group stands in a savepoint of its own and fails alone.
 //! Reads go to a pool of read-only connections and never wait for the writer.
 
+mod addresses;
 mod capacity;
 mod cleanup;
+mod image_cache;
 mod jobs;
 mod migrations;
 mod reader;
