@@ -121,6 +121,12 @@ pub enum AgentError {
         /// The deadline.
         seconds: u64,
     },
+    /// The agent has as many commands as it takes.
+    #[error("the agent has {commands} commands under way or waiting; try again later")]
+    Busy {
+        /// How many it has.
+        commands: usize,
+    },
     /// The caller cancelled the command.
     #[error("the operation was cancelled")]
     Cancelled,

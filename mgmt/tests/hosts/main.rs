@@ -1,0 +1,11 @@
+//! The connection between node and agent, over real TLS on the loopback interface. The host behind it is a double: what
+//! is tested is everything between the two.
+#![allow(missing_docs)]
+
+mod commands;
+mod connecting;
+mod double;
+mod following;
+mod renewal;
+mod roles;
+mod wire;
