@@ -254,3 +254,94 @@ impl std::fmt::Debug for Executor {
         f.debug_struct("Executor").field("name", &self.pool.name).field("users", &Arc::strong_count(&self.closing)).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const URI: &str = "test:///default";
+    const SOON: Duration = Duration::from_millis(50);
+    const LONG: Duration = Duration::from_secs(20);
+
+    /// A call that hangs until the sender is dropped.
+    fn hang() -> (mpsc::Sender<()>, impl FnOnce(&Connect) -> Result<(), AgentError>) {
+        let (release, released) = mpsc::channel::<()>();
+        (release, move |_: &Connect| {
+            let _ = released.recv();
+            Ok(())
+        })
+    }
+
+    async fn quick(executor: &Executor) -> Result<u32, AgentError> {
+        executor.call("quick", LONG, |_| Ok(7)).await
+    }
+
+    #[tokio::test]
+    async fn a_call_that_hangs_ends_at_its_deadline_and_delays_nobody() {
+        let executor = Executor::new("test", URI, 2);
+        let (_release, hanging) = hang();
+        let error = executor.call("hang", SOON, hanging).await.unwrap_err();
+        assert_eq!(error, AgentError::Timeout { operation: "hang".into(), seconds: 0 });
+        assert_eq!(quick(&executor).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn with_every_thread_held_a_call_is_refused_and_never_made() {
+        let executor = Executor::new("test", URI, 1);
+        let (release, hanging) = hang();
+        executor.call("hang", SOON, hanging).await.unwrap_err();
+        let (made, was_made) = mpsc::channel();
+        let error = executor.call("late", SOON, move |_| Ok(made.send(()).is_ok())).await.unwrap_err();
+        assert!(matches!(error, AgentError::InUse { .. }), "{error}");
+        drop(release);
+        assert_eq!(quick(&executor).await, Ok(7));
+        assert!(was_made.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn one_hung_vm_cannot_take_every_thread() {
+        let executor = Executor::new("test", URI, 8);
+        let vm = VmUuid::random();
+        let mut releases = Vec::new();
+        for _ in 0..OVERDUE_PER_VM {
+            let (release, hanging) = hang();
+            releases.push(release);
+            assert!(matches!(executor.call_on(vm, "hang", SOON, hanging).await, Err(AgentError::Timeout { .. })));
+        }
+        assert!(matches!(executor.call_on(vm, "next", LONG, |_| Ok(())).await, Err(AgentError::InUse { .. })));
+        assert_eq!(executor.call_on(VmUuid::random(), "other", LONG, |_| Ok(())).await, Ok(()));
+        drop(releases);
+        while executor.call_on(vm, "again", LONG, |_| Ok(())).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        assert!(executor.pool.overdue.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_late_outcome_can_still_be_waited_for() {
+        let executor = Executor::new("test", URI, 1);
+        let (release, hanging) = hang();
+        let mut pending = executor.submit("hang", hanging).unwrap();
+        assert!(matches!(pending.wait(SOON).await, Err(AgentError::Timeout { .. })));
+        drop(release);
+        assert_eq!(pending.join().await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_panics_is_an_internal_error_and_the_thread_goes_on() {
+        let executor = Executor::new("test", URI, 1);
+        let error = executor.call::<()>("panic", LONG, |_| panic!("on purpose")).await.unwrap_err();
+        assert!(matches!(error, AgentError::Internal { .. }), "{error}");
+        assert_eq!(quick(&executor).await, Ok(7));
+        assert_eq!(executor.pool.state.lock().threads, 1);
+    }
+
+    #[tokio::test]
+    async fn a_libvirt_that_cannot_be_reached_is_named() {
+        let executor = Executor::new("test", "qemu+unix:///system?socket=/nonexistent/sock", 1);
+        let error = quick(&executor).await.unwrap_err();
+        assert!(matches!(&error, AgentError::LibvirtUnavailable { reason } if reason.contains("/nonexistent/sock")), "{error}");
+    }
+}

@@ -327,3 +327,36 @@ unsafe fn domain_stats(record: &sys::virDomainStatsRecord) -> Option<DomainStats
         .collect();
     Some(DomainStats { uuid: Uuid::from_bytes(bytes).into(), id, values })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bulk_statistics_carry_every_domain_with_its_values() {
+        let connection = Connection::open("test:///default").unwrap();
+        let stats = all_domain_stats(&connection, sys::VIR_DOMAIN_STATS_STATE, true).unwrap();
+        let domains = connection.list_all_domains(sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE).unwrap();
+        assert!(!domains.is_empty());
+        for domain in domains {
+            let found = stats.iter().find(|stats| stats.uuid.as_uuid() == domain.get_uuid().unwrap()).unwrap();
+            let running = StatValue::Integer(sys::VIR_DOMAIN_RUNNING.into());
+            assert!(found.values.contains(&("state.state".into(), running)), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_dropped_subscription_lets_go_of_its_connection() {
+        struct Flag(std::sync::Arc<()>);
+        let kept = std::sync::Arc::new(());
+        let flag = std::sync::Arc::new(Flag(kept.clone()));
+        let connection = Connection::open("test:///default").unwrap();
+        let subscription = Subscription::new(connection, move |_| drop(flag.0.clone()), |_| ()).unwrap();
+        assert_eq!(std::sync::Arc::strong_count(&kept), 2);
+        drop(subscription);
+        // The event thread frees callbacks in its own time.
+        while std::sync::Arc::strong_count(&kept) > 1 {
+            thread::yield_now();
+        }
+    }
+}
