@@ -1,11 +1,6 @@
 //! What this host is and has.
 
-use std::{
-    collections::BTreeSet,
-    fs, io,
-    path::Path,
-    time::Duration,
-};
+use std::{collections::BTreeSet, fs, io, path::Path, time::Duration};
 
 use futures_util::TryStreamExt;
 use gantry_common::agent::{Acceleration, HostFacts};
@@ -23,7 +18,8 @@ pub async fn facts(libvirt: &Executor) -> HostFacts {
         tracing::warn!(%error, "the network interfaces cannot be listed");
         Vec::new()
     });
-    let facts = tokio::task::spawn_blocking(move || HostFacts { libvirt_version, qemu_version, interfaces, ..local_facts() });
+    let facts =
+        tokio::task::spawn_blocking(move || HostFacts { libvirt_version, qemu_version, interfaces, ..local_facts() });
     facts.await.unwrap_or_else(|error| {
         tracing::error!(%error, "reading the host's facts failed");
         local_facts()
@@ -130,7 +126,9 @@ fn uplink(link: &LinkMessage) -> Option<String> {
         match attribute {
             LinkAttribute::IfName(text) => name = Some(text.clone()),
             LinkAttribute::LinkInfo(infos) => {
-                kind = infos.iter().find_map(|info| if let LinkInfo::Kind(kind) = info { Some(kind.clone()) } else { None });
+                kind = infos
+                    .iter()
+                    .find_map(|info| if let LinkInfo::Kind(kind) = info { Some(kind.clone()) } else { None });
             }
             _ => {}
         }

@@ -251,7 +251,10 @@ impl Pool {
 
 impl std::fmt::Debug for Executor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Executor").field("name", &self.pool.name).field("users", &Arc::strong_count(&self.closing)).finish()
+        f.debug_struct("Executor")
+            .field("name", &self.pool.name)
+            .field("users", &Arc::strong_count(&self.closing))
+            .finish()
     }
 }
 
@@ -342,6 +345,9 @@ mod tests {
     async fn a_libvirt_that_cannot_be_reached_is_named() {
         let executor = Executor::new("test", "qemu+unix:///system?socket=/nonexistent/sock", 1);
         let error = quick(&executor).await.unwrap_err();
-        assert!(matches!(&error, AgentError::LibvirtUnavailable { reason } if reason.contains("/nonexistent/sock")), "{error}");
+        assert!(
+            matches!(&error, AgentError::LibvirtUnavailable { reason } if reason.contains("/nonexistent/sock")),
+            "{error}"
+        );
     }
 }

@@ -283,9 +283,7 @@ pub fn all_domain_stats(connection: &Connect, groups: u32, no_wait: bool) -> Res
         return Err(Error::last_error());
     }
     // SAFETY: the array holds `count` valid record pointers until it is freed below.
-    let stats = unsafe {
-        (0..count as usize).filter_map(|index| domain_stats(&**records.add(index))).collect()
-    };
+    let stats = unsafe { (0..count as usize).filter_map(|index| domain_stats(&**records.add(index))).collect() };
     // SAFETY: allocated by the call above and not used any more.
     unsafe { sys::virDomainStatsRecordListFree(records) };
     Ok(stats)

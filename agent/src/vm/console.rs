@@ -28,9 +28,8 @@ pub async fn address(host: &Host, vm: VmUuid) -> Result<ConsoleAddress, AgentErr
 
 fn vnc(xml: &str) -> Option<ConsoleAddress> {
     let document = roxmltree::Document::parse(xml).ok()?;
-    let graphics = document
-        .descendants()
-        .find(|node| node.has_tag_name("graphics") && node.attribute("type") == Some("vnc"))?;
+    let graphics =
+        document.descendants().find(|node| node.has_tag_name("graphics") && node.attribute("type") == Some("vnc"))?;
     let listen: IpAddr = graphics
         .children()
         .filter(|node| node.has_tag_name("listen"))

@@ -7,13 +7,14 @@
 //! - `observer`, `look`, `state`: numbered looks, and what they see
 //! - `watch`: follows libvirt's events, and libvirtd's absence
 //! - `turn`: one command per VM at a time
-//! - `attachments`: what a domain does not take with it when it ends
+//! - `attachments`, `serial_logs`: what a domain does not take with it when it ends
 
 mod attachments;
 mod console;
 mod look;
 mod observer;
 mod pause;
+mod serial_logs;
 mod start;
 mod state;
 mod stop;
@@ -31,6 +32,7 @@ use gantry_common::{
 };
 use tokio::sync::{broadcast, mpsc};
 
+pub use self::start::nvram_path;
 use self::{attachments::Attachments, observer::Observer, turn::Turns};
 use crate::{
     host,

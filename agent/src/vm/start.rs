@@ -32,7 +32,7 @@ const FILES_DEADLINE: Duration = Duration::from_secs(10);
 /// Starts the VM. The turn is kept for as long as it is not certain whether the domain will come up.
 pub async fn start(host: &Arc<Host>, turn: Turn, spec: &VmSpec) -> Result<Observation, AgentError> {
     let vm = spec.uuid;
-    let xml = check(host, spec).await?;
+    domain_xml::check(spec)?;
     match host.observer.sight(vm).await? {
         Sight::Nothing => {}
         Sight::Ours(VmState::Running) => return host.observer.observe(vm).await,
@@ -44,6 +44,7 @@ pub async fn start(host: &Arc<Host>, turn: Turn, spec: &VmSpec) -> Result<Observ
             });
         }
     }
+    let xml = check(host, spec).await?;
     host.attachments.remember(vm)?;
     if let Err(error) = host.networks.attach_vm(spec).await {
         take_back(host, vm).await;
@@ -65,7 +66,7 @@ pub async fn check(host: &Host, spec: &VmSpec) -> Result<String, AgentError> {
         hypervisor: host.hypervisor,
         direct_io: inspect_files(spec).await?,
         serial_log: host.settings.serial_logs.join(format!("{}.log", spec.uuid)),
-        nvram: nvram_path(spec),
+        nvram: spec.disks.first().map(|root| nvram_path(&root.path)),
     };
     make_private_directory(&host.settings.serial_logs)
         .map_err(|error| AgentError::file(&host.settings.serial_logs, error))?;
@@ -158,9 +159,10 @@ fn unusable(what: &str, path: &str, error: &io::Error) -> AgentError {
     }
 }
 
-/// The UEFI variables belong to the root disk, whose boot entries they hold: they stay beside it, and go with it.
-fn nvram_path(spec: &VmSpec) -> Option<PathBuf> {
-    spec.disks.first().map(|root| PathBuf::from(format!("{}.nvram", root.path)))
+/// Where the UEFI variables of a VM with this root disk are kept. They hold the boot entries of the system on that disk:
+/// they stay beside it while the VM is stopped, and go when it is deleted.
+pub fn nvram_path(root_disk: &str) -> PathBuf {
+    PathBuf::from(format!("{root_disk}.nvram"))
 }
 
 /// What guests write to their serial line is nobody's business but root's.

@@ -40,7 +40,8 @@ mod tests {
 
     #[test]
     fn a_domain_that_qemu_stopped_is_stalled() {
-        for reason in [sys::VIR_DOMAIN_PAUSED_IOERROR, sys::VIR_DOMAIN_PAUSED_WATCHDOG, sys::VIR_DOMAIN_PAUSED_CRASHED] {
+        for reason in [sys::VIR_DOMAIN_PAUSED_IOERROR, sys::VIR_DOMAIN_PAUSED_WATCHDOG, sys::VIR_DOMAIN_PAUSED_CRASHED]
+        {
             assert_eq!(vm_state(sys::VIR_DOMAIN_PAUSED, reason as i32), VmState::Stalled);
         }
     }

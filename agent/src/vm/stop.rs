@@ -50,9 +50,7 @@ pub async fn destroy(host: &Host, vm: VmUuid) -> Result<(), AgentError> {
     let destroy = |domain: Domain| domain.destroy().map_err(failed(OPERATION));
     let outcome = host
         .commands
-        .call_on(vm, OPERATION, DESTROY_DEADLINE, move |connection| {
-            find_ours(connection, vm)?.map_or(Ok(()), destroy)
-        })
+        .call_on(vm, OPERATION, DESTROY_DEADLINE, move |connection| find_ours(connection, vm)?.map_or(Ok(()), destroy))
         .await;
     match outcome {
         Err(error) if is_gone(&error) => Ok(()),

@@ -349,8 +349,12 @@ async fn a_restarted_agent_knows_its_vms_and_cleans_up_after_those_that_ended() 
     assert!(fixture.is_attached(ended));
 
     fixture.events = events;
-    fixture.vms =
-        VirtualMachines::with_hypervisor(settings(&fixture.directory), fixture.networks.clone(), sink, Hypervisor::Test);
+    fixture.vms = VirtualMachines::with_hypervisor(
+        settings(&fixture.directory),
+        fixture.networks.clone(),
+        sink,
+        Hypervisor::Test,
+    );
     let event = fixture.until(|event| matches!(event, Event::Snapshot(_))).await;
     let Event::Snapshot(snapshot) = event else { unreachable!() };
     assert!(snapshot.revision > last);
@@ -362,12 +366,14 @@ async fn a_restarted_agent_knows_its_vms_and_cleans_up_after_those_that_ended() 
 #[tokio::test]
 async fn a_libvirt_that_is_not_there_is_named_and_told() {
     let directory = tempfile::tempdir().unwrap();
-    let (sink, _events) = broadcast::channel(16);
+    let (sink, mut events) = broadcast::channel(16);
     let settings =
         Settings { uri: "qemu+unix:///system?socket=/nonexistent/libvirt-sock".into(), ..settings(&directory) };
     let vms = VirtualMachines::with_hypervisor(settings, Arc::new(RecordedNetworks::default()), sink, Hypervisor::Qemu);
     let error = vms.observe(VmUuid::random()).await.unwrap_err();
     assert!(matches!(error, AgentError::LibvirtUnavailable { .. }), "{error}");
+    let told = timeout(PATIENCE, events.recv()).await.unwrap().unwrap();
+    assert!(matches!(&told, Event::LibvirtLost { reason } if reason.contains("/nonexistent")), "{told:?}");
     let snapshot = vms.snapshot().await;
     assert_eq!(snapshot.vms, None);
     assert!(snapshot.facts.libvirt_version.is_empty());

@@ -12,10 +12,10 @@ use gantry_common::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, sleep},
 };
 
-use super::{Host, look::Sight};
+use super::{Host, look::Sight, serial_logs};
 use crate::{
     host,
     libvirt::{Link, ffi::DomainEvent},
@@ -23,23 +23,33 @@ use crate::{
 
 /// How often what could not be cleaned up is tried again.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+/// How soon a look that failed is tried again.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Runs for as long as the host's VMs are looked after.
-pub async fn watch(host: Weak<Host>, mut events: mpsc::UnboundedReceiver<DomainEvent>, mut link: watch::Receiver<Link>) {
+pub async fn watch(
+    host: Weak<Host>,
+    mut events: mpsc::UnboundedReceiver<DomainEvent>,
+    mut link: watch::Receiver<Link>,
+) {
     let mut sweeps = interval(SWEEP_INTERVAL);
     sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Domains that something happened to and that could not be looked at.
+    let mut unseen = BTreeSet::new();
     loop {
         tokio::select! {
             event = events.recv() => {
                 let (Some(event), Some(host)) = (event, host.upgrade()) else { return };
                 // One look answers for all events that are waiting.
-                let mut domains = BTreeSet::from([event.domain()]);
+                unseen.insert(event.domain());
                 while let Ok(event) = events.try_recv() {
-                    domains.insert(event.domain());
+                    unseen.insert(event.domain());
                 }
-                for domain in domains {
-                    follow(&host, domain).await;
-                }
+                unseen = follow(&host, unseen).await;
+            }
+            () = sleep(LOOK_AGAIN_AFTER), if !unseen.is_empty() => {
+                let Some(host) = host.upgrade() else { return };
+                unseen = follow(&host, unseen).await;
             }
             changed = link.changed() => {
                 let (Ok(()), Some(host)) = (changed, host.upgrade()) else { return };
@@ -73,13 +83,20 @@ pub async fn snapshot(host: &Host) -> Snapshot {
     }
 }
 
-async fn follow(host: &Arc<Host>, domain: VmUuid) {
-    match host.observer.follow(domain, host.attachments.has(domain)).await {
-        Ok(true) => drop(tokio::spawn(clean_up(host.clone(), domain))),
-        Ok(false) => {}
-        // When libvirtd is back, everything is looked at.
-        Err(error) => tracing::debug!(%domain, %error, "no look after an event"),
+/// Looks at `domains`. Answers which of them could not be looked at.
+async fn follow(host: &Arc<Host>, domains: BTreeSet<VmUuid>) -> BTreeSet<VmUuid> {
+    let mut unseen = BTreeSet::new();
+    for domain in domains {
+        match host.observer.follow(domain, host.attachments.has(domain)).await {
+            Ok(true) => drop(tokio::spawn(clean_up(host.clone(), domain))),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::debug!(%domain, %error, "no look after an event");
+                unseen.insert(domain);
+            }
+        }
     }
+    unseen
 }
 
 /// Cleans up after the VMs that ended unseen: while libvirtd or the agent was down, or with a cleaning up that failed.
@@ -93,6 +110,9 @@ async fn sweep(host: &Arc<Host>) {
             }
         }
         Err(error) => tracing::warn!(%error, "the attachments' directory cannot be read"),
+    }
+    if let Err(error) = serial_logs::remove_stale(&host.settings.serial_logs, |vm| host.attachments.has(vm)) {
+        tracing::warn!(%error, "old records of serial lines cannot be removed");
     }
 }
 

@@ -26,7 +26,9 @@ pub fn serial(placement: &Placement) -> [Element; 2] {
             .attr("type", "pty")
             .child(record)
             .child(Element::new("target").attr("type", "isa-serial").attr("port", 0)),
-        Element::new("console").attr("type", "pty").child(Element::new("target").attr("type", "serial").attr("port", 0)),
+        Element::new("console")
+            .attr("type", "pty")
+            .child(Element::new("target").attr("type", "serial").attr("port", 0)),
     ]
 }
 

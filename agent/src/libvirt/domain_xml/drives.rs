@@ -55,7 +55,9 @@ pub fn cdroms(spec: &VmSpec, hardware: Hardware, boot: BootOrder) -> Vec<Element
                 .children([
                     Element::new("driver").attr("name", "qemu").attr("type", "raw"),
                     Element::new("source").attr("file", &drive.path),
-                    Element::new("target").attr("dev", hardware.cdroms.target(index)).attr("bus", hardware.cdroms.as_str()),
+                    Element::new("target")
+                        .attr("dev", hardware.cdroms.target(index))
+                        .attr("bus", hardware.cdroms.as_str()),
                     Element::new("readonly"),
                 ])
                 .children(order.map(super::boot::order))

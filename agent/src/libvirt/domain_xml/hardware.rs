@@ -81,9 +81,7 @@ impl From<Platform> for Hardware {
         match platform {
             Platform::Linux | Platform::Paravirtualization => linux,
             Platform::WindowsVirtio => Self { windows: true, ..linux },
-            Platform::Windows => {
-                Self { disks: Bus::Sata, nic_model: "e1000e", virtio: false, windows: true, ..linux }
-            }
+            Platform::Windows => Self { disks: Bus::Sata, nic_model: "e1000e", virtio: false, windows: true, ..linux },
             Platform::Other => Self {
                 machine: "pc",
                 disks: Bus::Ide,

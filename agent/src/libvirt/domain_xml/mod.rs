@@ -17,8 +17,8 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use gantry_common::agent::{Acceleration, AgentError, VmSpec};
 
-use self::{boot::BootOrder, hardware::Hardware, xml::Element};
 pub use self::ownership::is_ours;
+use self::{boot::BootOrder, hardware::Hardware, xml::Element};
 
 /// libvirt's limit is higher; a title is one line for people to read.
 const TITLE_CHARACTERS: usize = 255;

@@ -12,8 +12,7 @@ pub const NAMESPACE: &str = "urn:gantry:domain:1";
 
 /// The mark. It names the VM, so that a copy of a domain (`virt-clone`, an edited dump) does not pass for the VM.
 pub fn mark(vm: VmUuid) -> Element {
-    Element::new("metadata")
-        .child(Element::new("gantry:vm").attr("xmlns:gantry", NAMESPACE).attr("uuid", vm))
+    Element::new("metadata").child(Element::new("gantry:vm").attr("xmlns:gantry", NAMESPACE).attr("uuid", vm))
 }
 
 /// Whether Gantry made `domain`, which has the uuid `vm`.

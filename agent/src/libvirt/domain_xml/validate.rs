@@ -36,7 +36,9 @@ fn drives_fit(spec: &VmSpec, hardware: Hardware) -> Result<(), AgentError> {
     let bus = hardware.disks.as_str();
     let drives = spec.disks.len() + spec.cdroms.len();
     if drives > max as usize {
-        let remedy = format!("the {bus} bus of platform Other takes {max} disks and CD-ROM drives together; use another platform");
+        let remedy = format!(
+            "the {bus} bus of platform Other takes {max} disks and CD-ROM drives together; use another platform"
+        );
         return Err(AgentError::invalid("vm.disks", drives, remedy));
     }
     match spec.disks.iter().find(|disk| disk.device_id >= max) {
