@@ -13,7 +13,7 @@ mod space;
 mod volume;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use gantry_common::agent::{
     AgentError, Call, CreateVolume, DeleteVolume, MeasureVolume, OpenStorage, StorageCapacity, VolumeSize,
@@ -22,10 +22,10 @@ use gantry_common::agent::{
 pub use self::locks::PathLocks;
 pub(crate) use self::{
     blocking::blocking,
-    part::{PartFile, delete_with_parts, remove_parts, sync_directories},
-    path::{StoragePath, StorageRoot, is_system_path},
+    part::{PartFile, delete_with_parts, remove_if_there, remove_parts},
+    path::{PART_SUFFIX, RECORD_SUFFIX, StoragePath, StorageRoot, is_system_path},
     qemu_img::QemuImg,
-    space::{available_bytes, file_error},
+    space::{file_error, require_bytes},
 };
 
 /// The storages of this host.
