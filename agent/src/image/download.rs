@@ -1,6 +1,6 @@
 //! Downloads over HTTP that survive dropped connections.
 
-use std::{cmp::max, error::Error, time::Duration};
+use std::{cmp::max, error::Error, io, iter, time::Duration};
 
 use gantry_common::agent::{AgentError, Call};
 use reqwest::{
@@ -134,7 +134,7 @@ impl Transfer<'_> {
             }
         }
         let response = request.send().await.map_err(|error| {
-            if error.is_redirect() || error.is_builder() {
+            if error.is_redirect() || error.is_builder() || blames_certificate(&error) {
                 self.refused(reason(error))
             } else {
                 Failure::Passing(reason(error))
@@ -236,17 +236,26 @@ async fn answer(mut response: Response) -> String {
     }
 }
 
+/// The error and what led to it. An I/O error hides what it wraps from `source`.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    iter::successors(Some(error), |&error| match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
+        None => error.source(),
+    })
+}
+
+/// Whether the server's certificate was not accepted; it will not be a moment later either.
+fn blames_certificate(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| matches!(cause.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))))
+}
+
 /// An HTTP error with its causes and without its URL, which may hold secrets.
 pub(crate) fn reason(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
+    let mut text = String::new();
+    for cause in causes(&error.without_url()).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
         }
-        source = cause.source();
     }
     text
 }

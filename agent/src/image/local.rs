@@ -34,10 +34,10 @@ pub(crate) fn copy(source: &File, mut sink: Sink, call: &Call) -> Result<Arrived
             break;
         };
         if shared {
-            sink.count(bytes)
+            sink.count(bytes);
         } else {
-            sink.push(bytes)?
-        };
+            sink.push(bytes)?;
+        }
         done_bytes += length as u64;
         call.report(done_bytes, Some(total_bytes));
     }

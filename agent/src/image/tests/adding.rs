@@ -176,10 +176,11 @@ async fn callers_at_once_share_one_download_and_one_that_leaves_does_not_end_it(
 
 #[tokio::test]
 async fn a_file_of_this_host_is_copied_and_its_zeroes_take_no_space() {
-    let directory = tempfile::tempdir().unwrap();
+    // A file system of its own, so that no blocks can be shared.
+    let disk = SmallDisk::new("size=16m");
     let mut content = vec![0; 8 * MIB];
     content[4 * MIB..4 * MIB + 5].copy_from_slice(b"hello");
-    let file = public_file(directory.path(), &content);
+    let file = public_file(disk.path(), &content);
     let store = Store::new();
     let command = store.add(&format!("file://{}", file.display()), ImageFormat::Raw);
     let facts = images().add_image(&call(), command).await.unwrap();

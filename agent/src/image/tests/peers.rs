@@ -170,14 +170,16 @@ async fn a_peer_without_the_hosts_certificate_is_not_believed() {
     let authority = Authority::new();
     let (host, primary) = (HostUuid::random(), tempfile::tempdir().unwrap());
     let images = Images { peers: authority.client(HostUuid::random()), ..images() };
-    for agent in [
-        authority.serve(HostUuid::random(), &[b"h2"]).await,
-        Authority::new().serve(host, &[b"h2"]).await,
-        SocketAddr::from(([127, 0, 0, 1], 1)),
+    for (agent, expected) in [
+        (authority.serve(HostUuid::random(), &[b"h2"]).await, "certificate"),
+        (Authority::new().serve(host, &[b"h2"]).await, "certificate"),
+        (SocketAddr::from(([127, 0, 0, 1], 1)), "refused"),
     ] {
         let command = cache(&store, primary.path(), &facts, host, agent);
         let error = images.cache_image(&call(), command).await.unwrap_err();
-        assert!(matches!(&error, AgentError::Transfer { url, .. } if url.contains(&host.to_string())), "{error:?}");
+        let AgentError::Transfer { url, reason } = error else { panic!("{error:?}") };
+        assert!(url.contains(&host.to_string()) && reason.contains(expected), "{reason}");
+        assert_eq!(reason.contains("gave up"), expected == "refused", "{reason}");
         assert_eq!(tree(primary.path()), Vec::<String>::new());
     }
 }
