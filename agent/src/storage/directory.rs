@@ -26,23 +26,28 @@ const QEMU_USERS: &[&str] = &["libvirt-qemu", "qemu"];
 
 /// Makes the directory if need be, proves that it can be written and that QEMU can reach it, and measures it.
 pub(crate) fn open(root: &StorageRoot) -> Result<StorageCapacity, AgentError> {
+    if let Some(user) = QEMU_USERS.iter().find_map(|name| User::from_name(name).ok().flatten()) {
+        // Before anything is made: what is made can be passed through.
+        let existing = root.as_path().ancestors().find(|directory| directory.exists()).unwrap_or(root.as_path());
+        require_passable(root, existing, &user.name, user.uid)?;
+    }
     make_directories(root.as_path()).map_err(|error| file_error(root.as_path(), 1, &error))?;
     // Only now is it known where the root's symbolic links lead.
     let root = StorageRoot::parse("root", &root.as_path().to_string_lossy())?;
     root.require()?;
-    let path = root.as_path();
-    if let Some(user) = QEMU_USERS.iter().find_map(|name| User::from_name(name).ok().flatten())
-        && let Some(directory) = impassable(path, user.uid)?
-    {
-        let remedy = format!(
-            "QEMU's user {} cannot pass through {}; run `chmod o+x {0}` there or use another path",
-            user.name,
-            directory.display()
-        );
-        return Err(AgentError::invalid("root", path.display(), remedy));
-    }
-    probe(path).map_err(|error| file_error(path, 1, &error))?;
-    capacity(path)
+    probe(root.as_path()).map_err(|error| file_error(root.as_path(), 1, &error))?;
+    capacity(root.as_path())
+}
+
+fn require_passable(root: &StorageRoot, existing: &Path, user_name: &str, user: Uid) -> Result<(), AgentError> {
+    let Some(directory) = impassable(existing, user)? else {
+        return Ok(());
+    };
+    let directory = directory.display();
+    let remedy = format!(
+        "QEMU's user {user_name} cannot pass through {directory}; run `chmod o+x {directory}` or use another path"
+    );
+    Err(AgentError::invalid("root", root.as_path().display(), remedy))
 }
 
 fn probe(root: &Path) -> io::Result<()> {
@@ -93,6 +98,9 @@ mod tests {
         let owner = Uid::from_raw(fs::metadata(private.path()).unwrap().uid());
         assert_eq!(impassable(&inner, Uid::from_raw(64055)).unwrap(), Some(private.path().canonicalize().unwrap()));
         assert_eq!(impassable(&inner, owner).unwrap(), None);
+        let root = StorageRoot::parse("root", inner.to_str().unwrap()).unwrap();
+        let error = require_passable(&root, &inner, "libvirt-qemu", Uid::from_raw(64055)).unwrap_err().to_string();
+        assert!(error.contains(&format!("chmod o+x {}`", private.path().canonicalize().unwrap().display())), "{error}");
         fs::set_permissions(private.path(), Permissions::from_mode(0o711)).unwrap();
         assert_eq!(impassable(&inner, Uid::from_raw(64055)).unwrap(), None);
     }
