@@ -2,5 +2,6 @@
 
 pub mod agent;
 pub mod error;
+pub mod host_check;
 pub mod id;
 pub mod net;
