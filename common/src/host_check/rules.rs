@@ -305,10 +305,12 @@ fn clock(host: &ProbedHost, policy: &HostPolicy) -> Finding {
     let direction = if host.clock_epoch_seconds < ours { "behind" } else { "ahead of" };
     let found = format!("{seconds} s {direction} the management node");
     let remedy = "let the host keep time, for example with `timedatectl set-ntp true`";
-    match seconds {
-        0..=SKEW_WARNING_SECONDS => ok(Check::Clock, "agrees with the management node"),
-        ..=SKEW_FATAL_SECONDS => warning(Check::Clock, found, remedy),
-        _ => fatal(Check::Clock, found, format!("{remedy}: certificates are not valid at such a time")),
+    if seconds <= SKEW_WARNING_SECONDS {
+        ok(Check::Clock, "agrees with the management node")
+    } else if seconds <= SKEW_FATAL_SECONDS {
+        warning(Check::Clock, found, remedy)
+    } else {
+        fatal(Check::Clock, found, format!("{remedy}: certificates are not valid at such a time"))
     }
 }
 
