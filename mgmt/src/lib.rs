@@ -1,1 +1,4 @@
 //! Gantry's management node: inventory, REST API, jobs, scheduling, hosts.
+
+pub mod onboarding;
+pub mod secret;
