@@ -13,6 +13,7 @@ pub mod onboarding;
 pub mod operations;
 pub mod query;
 pub mod resource;
+pub mod seal;
 pub mod secret;
 pub mod store;
 pub mod vm;

@@ -1,92 +1,56 @@
-//! Texts that must not be seen, and the key that seals them while they wait in the store.
+//! A text that must not be seen: passwords and private keys.
 
-use std::{fmt, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
+use std::fmt;
 
-use anyhow::{Context, anyhow};
-use base64::{Engine, engine::general_purpose::STANDARD};
-use ring::{
-    aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
-    rand::{SecureRandom, SystemRandom},
-};
-use serde::{Deserialize, Serialize};
-use zeroize::Zeroize;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
 
-/// A text that is kept out of logs and wiped from memory after use.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
+/// A text that must not be seen. It is wiped from memory when dropped, `Debug` shows nothing of it, and it has neither
+/// `Display` nor `Serialize`: whoever writes it out says so with [`Secret::expose`] or [`Secret::for_storage`].
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Wraps a secret text.
+    /// Takes the text over.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self(Zeroizing::new(text.into()))
     }
 
-    /// The text itself, for the one place that needs it.
+    /// The text itself.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// A form that can be serialized, for the one place that stores it.
+    pub fn for_storage(&self) -> StoredSecret<'_> {
+        StoredSecret(self)
+    }
+
+    /// Whether both are the same, in a time that does not tell where they differ.
+    pub fn matches(&self, other: &Self) -> bool {
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
     }
 }
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("******")
+        f.write_str("Secret")
     }
 }
 
-impl Drop for Secret {
-    fn drop(&mut self) {
-        self.0.zeroize();
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::new)
     }
 }
 
-/// Seals secrets that have to survive a restart.
-pub struct Seal {
-    key: LessSafeKey,
-}
+/// A secret that is serialized as what it is.
+pub struct StoredSecret<'a>(&'a Secret);
 
-const KEY_LEN: usize = 32;
-
-impl Seal {
-    /// Reads the key file, or makes one that only the program's user can read.
-    pub fn open_or_create(path: &Path) -> anyhow::Result<Self> {
-        let key = match std::fs::read(path) {
-            Ok(key) => key,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let mut key = vec![0; KEY_LEN];
-                SystemRandom::new().fill(&mut key).map_err(|_| anyhow!("the system gives no random bytes"))?;
-                let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-                file.write_all(&key)?;
-                file.sync_all()?;
-                key
-            }
-            Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
-        };
-        let key = UnboundKey::new(&CHACHA20_POLY1305, &key)
-            .map_err(|_| anyhow!("{} does not hold a key of {KEY_LEN} bytes", path.display()))?;
-        Ok(Self { key: LessSafeKey::new(key) })
-    }
-
-    /// The text sealed.
-    pub fn seal(&self, text: &str) -> anyhow::Result<String> {
-        let mut nonce = [0; NONCE_LEN];
-        SystemRandom::new().fill(&mut nonce).map_err(|_| anyhow!("the system gives no random bytes"))?;
-        let mut sealed = text.as_bytes().to_vec();
-        self.key
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut sealed)
-            .map_err(|_| anyhow!("a secret could not be sealed"))?;
-        Ok(STANDARD.encode([&nonce[..], &sealed].concat()))
-    }
-
-    /// The text of what was sealed.
-    pub fn open(&self, sealed: &str) -> anyhow::Result<String> {
-        let foreign = || anyhow!("a stored secret was not sealed with this node's key");
-        let bytes = STANDARD.decode(sealed).map_err(|_| foreign())?;
-        let (nonce, body) = bytes.split_at_checked(NONCE_LEN).ok_or_else(foreign)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| foreign())?;
-        let mut body = body.to_vec();
-        let plain = self.key.open_in_place(nonce, Aad::empty(), &mut body).map_err(|_| foreign())?;
-        String::from_utf8(plain.to_vec()).map_err(|_| foreign())
+impl Serialize for StoredSecret<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.expose())
     }
 }
 
@@ -95,17 +59,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sealed_text_opens_only_with_its_key() {
-        let dir = tempfile::tempdir().unwrap();
-        let seal = Seal::open_or_create(&dir.path().join("a")).unwrap();
-        let sealed = seal.seal("hunter2").unwrap();
-        assert!(!sealed.contains("hunter2"));
-        assert_eq!(Seal::open_or_create(&dir.path().join("a")).unwrap().open(&sealed).unwrap(), "hunter2");
-        assert!(Seal::open_or_create(&dir.path().join("b")).unwrap().open(&sealed).is_err());
+    fn debug_shows_nothing_of_a_secret() {
+        let secret = Secret::new("correct horse");
+        assert_eq!(format!("{secret:?} {:#?}", Some(&secret)), "Secret Some(\n    Secret,\n)");
     }
 
     #[test]
-    fn a_secret_is_not_shown() {
-        assert_eq!(format!("{:?}", Secret::new("hunter2")), "******");
+    fn a_secret_is_read_back_from_storage_as_it_was() {
+        let secret = Secret::new("pässwörd \"quoted\"");
+        let stored = serde_json::to_string(&secret.for_storage()).unwrap();
+        assert!(serde_json::from_str::<Secret>(&stored).unwrap().matches(&secret));
+        assert!(!Secret::new("pässwörd").matches(&secret));
     }
 }

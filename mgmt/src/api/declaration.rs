@@ -87,7 +87,7 @@ pub struct Constraint {
 }
 
 /// A type that is one operation's parameters.
-pub trait Declared: serde::Serialize + serde::de::DeserializeOwned + Clone + Send + Sync + 'static {
+pub trait Declared: serde::de::DeserializeOwned + Clone + Send + Sync + 'static {
     /// The operation.
     fn declaration() -> &'static Declaration;
 }
@@ -111,7 +111,7 @@ macro_rules! operation {
         }
     ) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+        #[derive(Debug, Clone, serde::Deserialize)]
         #[serde(rename_all = "camelCase")]
         pub struct $name {
             $($(#[$fdoc])* $(#[serde(rename = $json)])? pub $field: $type,)*
