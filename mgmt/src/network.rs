@@ -13,8 +13,8 @@ use crate::{
     failure::Failure,
     operations::require,
     resource::{
-        IpRange, L2Network, L2NetworkClusterRef, L3Network, L3NetworkDns, L3NetworkHostRoute, NetworkServiceL3NetworkRef, VmInstance,
-        VmNic,
+        IpRange, L2Network, L2NetworkClusterRef, L3Network, L3NetworkDns, L3NetworkHostRoute,
+        NetworkServiceL3NetworkRef, VmInstance, VmNic,
     },
     store::{SqlValue, Tx},
 };
@@ -34,7 +34,9 @@ pub fn interface_name(parameter: &str, name: &str) -> Result<String, Failure> {
         Err(Failure::argument(
             parameter,
             name,
-            format!("an interface of the hosts is needed, such as eth0: at most {INTERFACE_NAME_LENGTH} letters, digits, '_', '-', '.'"),
+            format!(
+                "an interface of the hosts is needed, such as eth0: at most {INTERFACE_NAME_LENGTH} letters, digits, '_', '-', '.'"
+            ),
         ))
     }
 }
@@ -46,7 +48,10 @@ pub fn bridge(l2: &L2Network) -> Bridge {
         plain
     } else {
         let digest = Sha256::digest(&l2.physical_interface);
-        format!("br_{:02x}{:02x}{:02x}{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2], digest[3], digest[4], digest[5])
+        format!(
+            "br_{:02x}{:02x}{:02x}{:02x}{:02x}{:02x}",
+            digest[0], digest[1], digest[2], digest[3], digest[4], digest[5]
+        )
     };
     Bridge { l2_network: l2.uuid, name, physical_interface: l2.physical_interface.clone() }
 }
@@ -101,7 +106,8 @@ pub fn spec(tx: &Tx<'_>, l3_network: L3NetworkUuid) -> Result<Option<Network>, F
     }
     let mut host_routes = Vec::new();
     for route in tx.find::<L3NetworkHostRoute>(&[("l3_network_uuid", l3_network.to_sql())])? {
-        let prefix = route.prefix.parse().map_err(|_| Failure::argument("prefix", &route.prefix, "a CIDR is needed"))?;
+        let prefix =
+            route.prefix.parse().map_err(|_| Failure::argument("prefix", &route.prefix, "a CIDR is needed"))?;
         host_routes.push(HostRoute { prefix, next_hop: route.nexthop });
     }
     Ok(Some(Network {
@@ -125,7 +131,9 @@ pub fn subnet(ip: Ipv4Addr, netmask: Ipv4Addr) -> Result<Ipv4Net, Failure> {
     if mask.leading_ones() + mask.trailing_zeros() != 32 || !(1..=30).contains(&mask.leading_ones()) {
         return Err(Failure::argument("netmask", netmask, "a mask such as 255.255.255.0 is needed, of 1 to 30 bits"));
     }
-    Ipv4Net::with_netmask(ip, netmask).map(|net| net.trunc()).map_err(|error| Failure::argument("netmask", netmask, error))
+    Ipv4Net::with_netmask(ip, netmask)
+        .map(|net| net.trunc())
+        .map_err(|error| Failure::argument("netmask", netmask, error))
 }
 
 #[cfg(test)]

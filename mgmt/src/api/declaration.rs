@@ -111,6 +111,8 @@ macro_rules! operation {
         }
     ) => {
         $(#[$doc])*
+        // Some published parameters are only checked: this node has one way of doing what they choose.
+        #[allow(dead_code)]
         #[derive(Debug, Clone, serde::Deserialize)]
         #[serde(rename_all = "camelCase")]
         pub struct $name {
@@ -169,7 +171,15 @@ pub struct Draft {
 
 impl Default for Draft {
     fn default() -> Self {
-        Self { name: "", section: "", method: Method::Get, paths: &[], answer: Answer::Sync, body_keys: &[], open: false }
+        Self {
+            name: "",
+            section: "",
+            method: Method::Get,
+            paths: &[],
+            answer: Answer::Sync,
+            body_keys: &[],
+            open: false,
+        }
     }
 }
 

@@ -52,7 +52,10 @@ pub struct Operation {
 
 /// An operation that answers at once.
 pub fn sync<O: SyncOperation>() -> Operation {
-    fn answer<O: SyncOperation>(caller: Caller, parameters: Map<String, Value>) -> BoxFuture<'static, Result<Value, Failure>> {
+    fn answer<O: SyncOperation>(
+        caller: Caller,
+        parameters: Map<String, Value>,
+    ) -> BoxFuture<'static, Result<Value, Failure>> {
         Box::pin(async move { typed::<O>(parameters)?.answer(caller).await })
     }
     Operation { declaration: O::declaration(), handler: Handler::Sync(answer::<O>) }

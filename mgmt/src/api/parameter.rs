@@ -128,7 +128,9 @@ impl Parameter {
                 _ => None,
             })
             .ok_or_else(|| refuse("a list of texts is needed"))?,
-            ParameterKind::UuidList => list(value, uuid).ok_or_else(|| refuse(&format!("a list is needed in which each item is: {UUID}")))?,
+            ParameterKind::UuidList => {
+                list(value, uuid).ok_or_else(|| refuse(&format!("a list is needed in which each item is: {UUID}")))?
+            }
             ParameterKind::Map => match value {
                 Value::Object(map) => Value::Object(
                     map.into_iter()
@@ -217,7 +219,9 @@ mod tests {
         }
         let failure = size.check(json!(65)).unwrap_err();
         assert_eq!(failure.details, "size '65' is not usable: it must lie between 1 and 64");
-        assert!(size.check(json!(1.5)).is_err() && size.check(json!("many")).is_err() && size.check(json!(null)).is_err());
+        assert!(
+            size.check(json!(1.5)).is_err() && size.check(json!("many")).is_err() && size.check(json!(null)).is_err()
+        );
     }
 
     #[test]

@@ -48,7 +48,9 @@ pub fn check(declaration: &Declaration, mut request: RawRequest) -> Result<Check
     for parameter in &declaration.parameters {
         let name = &parameter.name;
         let raw = match parameter.location {
-            Location::Path => request.path.iter().find(|(key, _)| key == name).map(|(_, value)| Value::String(value.clone())),
+            Location::Path => {
+                request.path.iter().find(|(key, _)| key == name).map(|(_, value)| Value::String(value.clone()))
+            }
             Location::Query => from_query(&request.query, name, parameter.kind),
             Location::Body => wrapped.remove(name),
         };
@@ -90,8 +92,12 @@ fn from_query(pairs: &[(String, String)], name: &str, kind: ParameterKind) -> Op
         ParameterKind::TextList | ParameterKind::UuidList => {
             let items: Vec<Value> = pairs
                 .iter()
-                .filter(|(key, _)| key == name || nested(key).is_some_and(|index| index.bytes().all(|b| b.is_ascii_digit())))
-                .flat_map(|(_, value)| value.split(',').filter(|item| !item.is_empty()).map(|item| Value::String(item.to_owned())))
+                .filter(|(key, _)| {
+                    key == name || nested(key).is_some_and(|index| index.bytes().all(|b| b.is_ascii_digit()))
+                })
+                .flat_map(|(_, value)| {
+                    value.split(',').filter(|item| !item.is_empty()).map(|item| Value::String(item.to_owned()))
+                })
                 .collect();
             (!items.is_empty()).then_some(Value::Array(items))
         }
@@ -140,7 +146,8 @@ mod tests {
 
     #[test]
     fn parameters_come_from_path_and_body_and_tags_from_beside_or_inside_the_wrapper() {
-        let request = json!({ "paintThing": { "colour": "red", "sortKey": 3.0, "userTags": ["a"] }, "systemTags": ["b::c"] });
+        let request =
+            json!({ "paintThing": { "colour": "red", "sortKey": 3.0, "userTags": ["a"] }, "systemTags": ["b::c"] });
         let checked = check(PaintThing::declaration(), body(request)).unwrap();
         let thing: PaintThing = serde_json::from_value(Value::Object(checked.parameters)).unwrap();
         assert_eq!((thing.colour.as_str(), thing.sort_key), ("red", Some(3)));
@@ -162,7 +169,8 @@ mod tests {
 
     #[test]
     fn lists_and_maps_are_read_from_a_query_string_in_every_form() {
-        let pairs = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect::<Vec<_>>();
+        let pairs =
+            |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect::<Vec<_>>();
         let list = |given: &[(&str, &str)]| from_query(&pairs(given), "k", ParameterKind::TextList);
         for given in [vec![("k", "a"), ("k", "b")], vec![("k.0", "a"), ("k.1", "b")], vec![("k", "a,b")]] {
             assert_eq!(list(&given), Some(json!(["a", "b"])));

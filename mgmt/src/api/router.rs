@@ -71,8 +71,11 @@ impl Router {
             Some(chosen) => chosen,
             None if method != Method::Put || candidates.len() == 1 => 0,
             None => {
-                let keys: Vec<&str> =
-                    candidates.iter().flat_map(|(route, _)| route.operation.declaration.body_keys.first()).map(String::as_str).collect();
+                let keys: Vec<&str> = candidates
+                    .iter()
+                    .flat_map(|(route, _)| route.operation.declaration.body_keys.first())
+                    .map(String::as_str)
+                    .collect();
                 let given: Vec<&str> = body.keys().map(String::as_str).collect();
                 return Err(Failure::argument(
                     "body",

@@ -117,7 +117,11 @@ async fn answer(
         .collect();
     let checked = check(declaration, RawRequest { path, query: pairs, body })?;
     if !checked.ignored.is_empty() {
-        tracing::info!(api = declaration.name, fields = checked.ignored.join(", "), "unknown body fields were let through");
+        tracing::info!(
+            api = declaration.name,
+            fields = checked.ignored.join(", "),
+            "unknown body fields were let through"
+        );
     }
     let caller = Caller { node: node.clone(), session, from: from.ip() };
     let reply = match (operation.handler, declaration.answer) {
@@ -164,7 +168,9 @@ fn webhook(headers: &HeaderMap) -> Result<Option<String>, Failure> {
     let Some(header) = headers.get("x-web-hook") else { return Ok(None) };
     let text = header.to_str().unwrap_or_default();
     match text.parse::<Uri>() {
-        Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() => Ok(Some(text.to_owned())),
+        Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() => {
+            Ok(Some(text.to_owned()))
+        }
         _ => Err(Failure::argument("X-Web-Hook", text, "an http or https URL is needed")),
     }
 }
@@ -177,7 +183,8 @@ fn location(headers: &HeaderMap, job: JobUuid) -> Value {
 
 /// How far a job is: 202 while it runs, then its result, and 404 once it is forgotten.
 async fn poll(node: &Arc<Node>, headers: &HeaderMap, text: &str) -> Result<Reply, Failure> {
-    let unknown = || Failure::new(ErrorKind::UnknownPath, format!("there is no job '{text}': it never was or has expired"));
+    let unknown =
+        || Failure::new(ErrorKind::UnknownPath, format!("there is no job '{text}': it never was or has expired"));
     let uuid: JobUuid = text.parse().map_err(|_| unknown())?;
     let job = node.store.read(move |tx| tx.job(uuid).map_err(Failure::from)).await?.ok_or_else(unknown)?;
     let result = job.result.unwrap_or_else(|| json!({}));

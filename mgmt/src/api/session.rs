@@ -16,15 +16,18 @@ const RENEW_AFTER: Duration = Duration::from_secs(60);
 /// The live session that the request's `Authorization: OAuth <uuid>` names. Its use makes it last longer.
 pub async fn authenticate(node: &Node, headers: &HeaderMap) -> Result<Session, Failure> {
     let missing = || {
-        Failure::new(ErrorKind::MissingSession, "the header 'Authorization: OAuth <session uuid>' is needed: log in first")
+        Failure::new(
+            ErrorKind::MissingSession,
+            "the header 'Authorization: OAuth <session uuid>' is needed: log in first",
+        )
     };
     let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
     let text = header.strip_prefix("OAuth").map(|rest| rest.trim_start_matches(':').trim()).ok_or_else(missing)?;
-    let expired =
-        || Failure::new(ErrorKind::InvalidSession, "the session is unknown or has expired: log in again");
+    let expired = || Failure::new(ErrorKind::InvalidSession, "the session is unknown or has expired: log in again");
     let uuid = text.parse().map_err(|_| expired())?;
     let now = Timestamp::now();
-    let mut session = node.store.read(move |tx| tx.live_session(uuid, now).map_err(Failure::from)).await?.ok_or_else(expired)?;
+    let mut session =
+        node.store.read(move |tx| tx.live_session(uuid, now).map_err(Failure::from)).await?.ok_or_else(expired)?;
     let until = now.plus(SESSION_LIFETIME);
     if until > session.expired_date.plus(RENEW_AFTER) {
         node.store.write(move |tx| tx.renew_session(uuid, until).map_err(Failure::from)).await?;

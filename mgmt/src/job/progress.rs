@@ -35,7 +35,8 @@ impl Progresses {
     }
 
     pub fn bytes(&self, job: JobUuid, done: u64, total: Option<u64>) {
-        let percent = total.filter(|total| *total > 0).and_then(|total| u8::try_from(done.min(total) * 100 / total).ok());
+        let percent =
+            total.filter(|total| *total > 0).and_then(|total| u8::try_from(done.min(total) * 100 / total).ok());
         if let Some(progress) = self.running.lock().get_mut(&job) {
             progress.percent = percent;
         }

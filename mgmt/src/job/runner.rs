@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     failure::Failure,
+    hosts::judge_deferred,
     node::Node,
     store::{JobPhase, JobRecord, Tx},
 };
@@ -41,6 +42,7 @@ pub(crate) async fn drive<O: JobOperation>(node: Arc<Node>, record: JobRecord) {
     let phase = job.run(record.phase, record.step).await;
     node.jobs.progress.end(uuid);
     tracing::info!(job = %uuid, api = record.api, %phase, millis = began.elapsed().as_millis(), "job ended");
+    judge_deferred(&node).await;
     webhook::post(&node, uuid).await;
 }
 
@@ -119,8 +121,14 @@ impl<O: JobOperation> Job<O> {
     }
 
     /// Does recording steps from `step` on, up to the next remote step or the job's end, in one transaction.
-    async fn record_from(&self, step: usize, state: O::State, store_first: bool) -> Result<Recorded<O::State>, Failure> {
-        let (node, record, params, steps) = (self.node.clone(), self.record.clone(), self.params.clone(), self.steps.clone());
+    async fn record_from(
+        &self,
+        step: usize,
+        state: O::State,
+        store_first: bool,
+    ) -> Result<Recorded<O::State>, Failure> {
+        let (node, record, params, steps) =
+            (self.node.clone(), self.record.clone(), self.params.clone(), self.steps.clone());
         let one_at_a_time = node.jobs.failpoint.is_some();
         self.node
             .store
@@ -135,7 +143,7 @@ impl<O: JobOperation> Job<O> {
                         node: &node,
                         job: record.uuid,
                         account_uuid: record.account_uuid,
-                        params: &params,
+                        params: &*params,
                         state: &mut state,
                     };
                     act(tx, &mut recording)?;
@@ -175,13 +183,14 @@ impl<O: JobOperation> Job<O> {
                 }
                 Some(Act::Record(act)) => {
                     let act = *act;
-                    let (node, params, account_uuid) = (self.node.clone(), self.params.clone(), self.record.account_uuid);
+                    let (node, params, account_uuid) =
+                        (self.node.clone(), self.params.clone(), self.record.account_uuid);
                     let before = state.clone();
                     state = self
                         .insist("undoing", move |tx| {
                             let mut state = before.clone();
                             let mut recording =
-                                Recording { node: &node, job: uuid, account_uuid, params: &params, state: &mut state };
+                                Recording { node: &node, job: uuid, account_uuid, params: &*params, state: &mut state };
                             act(tx, &mut recording)?;
                             Ok(state)
                         })

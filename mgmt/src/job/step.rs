@@ -37,7 +37,8 @@ pub trait JobOperation: Declared {
 pub type Record<O> = fn(&Tx<'_>, &mut Recording<'_, O>) -> Result<(), Failure>;
 
 /// A step that works on hosts; it answers the state it leaves.
-pub type Remote<O> = Box<dyn Fn(Run<O>) -> BoxFuture<'static, Result<<O as JobOperation>::State, Failure>> + Send + Sync>;
+pub type Remote<O> =
+    Box<dyn Fn(Run<O>) -> BoxFuture<'static, Result<<O as JobOperation>::State, Failure>> + Send + Sync>;
 
 /// What a recording step has at hand.
 pub struct Recording<'a, O: JobOperation> {
@@ -76,7 +77,12 @@ impl<O: JobOperation> Run<O> {
     }
 
     /// Has a machine's agent carry out a command; `label` tells the commands of one step apart.
-    pub async fn call<C: Command + Clone>(&self, machine: HostUuid, label: &str, command: C) -> Result<C::Reply, Failure> {
+    pub async fn call<C: Command + Clone>(
+        &self,
+        machine: HostUuid,
+        label: &str,
+        command: C,
+    ) -> Result<C::Reply, Failure> {
         self.node.call(machine, self.operation(label), command).await
     }
 

@@ -56,8 +56,12 @@ async fn deliver(node: Arc<Node>, job: JobRecord) {
             .await;
         match sent {
             Ok(response) if response.status().is_success() => break,
-            Ok(response) => tracing::warn!(job = %job.uuid, status = %response.status(), "the webhook's receiver refused"),
-            Err(error) => tracing::warn!(job = %job.uuid, error = %error.without_url(), "the webhook's receiver is away"),
+            Ok(response) => {
+                tracing::warn!(job = %job.uuid, status = %response.status(), "the webhook's receiver refused")
+            }
+            Err(error) => {
+                tracing::warn!(job = %job.uuid, error = %error.without_url(), "the webhook's receiver is away")
+            }
         }
         if Timestamp::now().plus(wait) > deadline {
             tracing::error!(job = %job.uuid, "the webhook's receiver never answered: given up");

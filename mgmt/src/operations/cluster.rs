@@ -49,7 +49,11 @@ impl JobOperation for CreateCluster {
             let params = run.params;
             require::<Zone>(tx, "zoneUuid", params.zone_uuid)?;
             if params.hypervisor_type != "KVM" {
-                return Err(Failure::argument("hypervisorType", &params.hypervisor_type, "this node runs KVM hosts: use KVM"));
+                return Err(Failure::argument(
+                    "hypervisorType",
+                    &params.hypervisor_type,
+                    "this node runs KVM hosts: use KVM",
+                ));
             }
             let uuid = params.resource_uuid.unwrap_or_else(ClusterUuid::random);
             let now = Timestamp::now();

@@ -16,7 +16,11 @@ use crate::{
 
 /// The operations of this chapter.
 pub fn operations() -> Vec<Operation> {
-    vec![job::<CreateDiskOffering>(), job::<DeleteDiskOffering>(), query::<QueryDiskOffering>(DiskOffering::declaration)]
+    vec![
+        job::<CreateDiskOffering>(),
+        job::<DeleteDiskOffering>(),
+        query::<QueryDiskOffering>(DiskOffering::declaration),
+    ]
 }
 
 /// A qcow2 file's smallest sensible size.
@@ -49,7 +53,11 @@ impl JobOperation for CreateDiskOffering {
         vec![Step::record("record the disk offering", |tx, run| {
             let params = run.params;
             if params.disk_size < SMALLEST_DISK_BYTES {
-                return Err(Failure::argument("diskSize", params.disk_size, "it is in bytes; at least 1 MiB is needed"));
+                return Err(Failure::argument(
+                    "diskSize",
+                    params.disk_size,
+                    "it is in bytes; at least 1 MiB is needed",
+                ));
             }
             let uuid = params.resource_uuid.unwrap_or_else(DiskOfferingUuid::random);
             let now = Timestamp::now();

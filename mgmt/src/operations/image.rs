@@ -1,7 +1,10 @@
 //! 3.3: images.
 
 use gantry_common::{
-    agent::{AddImage as AddImageCommand, DeleteImage as DeleteImageCommand, DigestAlgorithm, ExpectedDigest, ImageFacts, ImageFormat},
+    agent::{
+        AddImage as AddImageCommand, DeleteImage as DeleteImageCommand, DigestAlgorithm, ExpectedDigest, ImageFacts,
+        ImageFormat,
+    },
     error::ErrorKind,
     id::{BackupStorageUuid, HostUuid, ImageUuid},
 };
@@ -18,7 +21,8 @@ use crate::{
     operation,
     query::inventory_reply,
     resource::{
-        AdminState, BackupStorage, ConnectionStatus, GuestPlatform, Image, ImageBackupStorageRef, MediaStatus, MediaType, VmInstance,
+        AdminState, BackupStorage, ConnectionStatus, GuestPlatform, Image, ImageBackupStorageRef, MediaStatus,
+        MediaType, VmInstance,
     },
     store::{SqlValue, Tx},
 };
@@ -94,9 +98,11 @@ impl AddImage {
             (Some("ISO"), true) | (None, true) => Ok(MediaType::Iso),
             (Some("RootVolumeTemplate") | None, false) => Ok(MediaType::RootVolumeTemplate),
             (Some("DataVolumeTemplate"), false) => Ok(MediaType::DataVolumeTemplate),
-            (Some(other), _) => {
-                Err(Failure::argument("mediaType", other, format!("format {} goes with another one: ISO goes with iso alone", self.format)))
-            }
+            (Some(other), _) => Err(Failure::argument(
+                "mediaType",
+                other,
+                format!("format {} goes with another one: ISO goes with iso alone", self.format),
+            )),
         }
     }
 
@@ -109,7 +115,11 @@ impl AddImage {
                 _ => continue,
             };
             if hex.len() != length || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
-                return Err(Failure::argument("systemTags", tag, format!("the digest must have {length} hexadecimal characters")));
+                return Err(Failure::argument(
+                    "systemTags",
+                    tag,
+                    format!("the digest must have {length} hexadecimal characters"),
+                ));
             }
             return Ok(Some(ExpectedDigest { algorithm, hex: hex.to_ascii_lowercase() }));
         }
@@ -213,7 +223,10 @@ fn record_image(tx: &Tx<'_>, run: &mut Recording<'_, AddImage>) -> Result<(), Fa
         if storage.state != AdminState::Enabled || storage.status != ConnectionStatus::Connected {
             return Err(Failure::new(
                 ErrorKind::StateForbids,
-                format!("backup storage '{}' is {} and {}: it must be Enabled and Connected", storage.name, storage.state, storage.status),
+                format!(
+                    "backup storage '{}' is {} and {}: it must be Enabled and Connected",
+                    storage.name, storage.state, storage.status
+                ),
             ));
         }
         let path = format!("{}/images/{uuid}/{uuid}.{}", storage.url, format.as_str());
@@ -229,7 +242,12 @@ fn record_image(tx: &Tx<'_>, run: &mut Recording<'_, AddImage>) -> Result<(), Fa
             Err(error) if error.is_duplicate() => continue,
             other => other?,
         }
-        run.state.copies.push(Copy { backup_storage: storage.uuid, machine: storage.machine_uuid, root: storage.url, path });
+        run.state.copies.push(Copy {
+            backup_storage: storage.uuid,
+            machine: storage.machine_uuid,
+            root: storage.url,
+            path,
+        });
     }
     run.state.image = Some(uuid);
     Ok(())
@@ -254,10 +272,13 @@ async fn download(mut run: Run<AddImage>) -> Result<Adding, Failure> {
             root: copy.root,
             path: copy.path,
         };
-        let facts = run.call_long(copy.machine, &copy.backup_storage.to_string(), command).await.map_err(|failure| match failure.kind {
-            ErrorKind::HostCommand => Failure { kind: ErrorKind::ImageDownload, ..failure },
-            _ => failure,
-        })?;
+        let facts =
+            run.call_long(copy.machine, &copy.backup_storage.to_string(), command).await.map_err(|failure| {
+                match failure.kind {
+                    ErrorKind::HostCommand => Failure { kind: ErrorKind::ImageDownload, ..failure },
+                    _ => failure,
+                }
+            })?;
         run.state.facts = Some(facts);
     }
     Ok(run.state)

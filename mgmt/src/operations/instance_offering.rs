@@ -55,7 +55,11 @@ impl JobOperation for CreateInstanceOffering {
         vec![Step::record("record the instance offering", |tx, run| {
             let params = run.params;
             if params.memory_size < SMALLEST_MEMORY_BYTES {
-                return Err(Failure::argument("memorySize", params.memory_size, "it is in bytes; at least 16 MiB are needed"));
+                return Err(Failure::argument(
+                    "memorySize",
+                    params.memory_size,
+                    "it is in bytes; at least 16 MiB are needed",
+                ));
             }
             let strategy = params.allocator_strategy.as_deref().unwrap_or(crate::vm::DEFAULT_STRATEGY);
             crate::vm::Strategy::parse(strategy)?;

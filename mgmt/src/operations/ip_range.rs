@@ -34,7 +34,11 @@ pub fn operations() -> Vec<Operation> {
 fn add_range(tx: &Tx<'_>, range: &IpRange) -> Result<(), Failure> {
     let subnet = network::subnet(range.start_ip, range.netmask)?;
     if range.end_ip < range.start_ip {
-        return Err(Failure::argument("endIp", range.end_ip, format!("it must not lie before startIp {}", range.start_ip)));
+        return Err(Failure::argument(
+            "endIp",
+            range.end_ip,
+            format!("it must not lie before startIp {}", range.start_ip),
+        ));
     }
     for (name, ip) in [("startIp", range.start_ip), ("endIp", range.end_ip), ("gateway", range.gateway)] {
         if !subnet.contains(&ip) || ip == subnet.network() || ip == subnet.broadcast() {
@@ -55,7 +59,10 @@ fn add_range(tx: &Tx<'_>, range: &IpRange) -> Result<(), Failure> {
             return Err(Failure::argument(
                 "gateway",
                 range.gateway,
-                format!("all ranges of an L3 network share its subnet and gateway, here {} and {}", other.network_cidr, other.gateway),
+                format!(
+                    "all ranges of an L3 network share its subnet and gateway, here {} and {}",
+                    other.network_cidr, other.gateway
+                ),
             ));
         }
     }
@@ -151,7 +158,11 @@ impl JobOperation for AddIpRangeByNetworkCidr {
             let parsed: Option<Ipv4Net> = params.network_cidr.parse().ok();
             let net = parsed.map(|net| net.trunc()).filter(|net| (1..=29).contains(&net.prefix_len()));
             let net = net.ok_or_else(|| {
-                Failure::argument("networkCidr", &params.network_cidr, "a subnet such as 10.0.0.0/24 is needed, of at least 8 addresses")
+                Failure::argument(
+                    "networkCidr",
+                    &params.network_cidr,
+                    "a subnet such as 10.0.0.0/24 is needed, of at least 8 addresses",
+                )
             })?;
             let now = Timestamp::now();
             let first = net.network().to_bits() + 1;

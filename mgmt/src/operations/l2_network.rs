@@ -14,9 +14,8 @@ use crate::{
     cleanup::{Cleanup, clean_up},
     clock::Timestamp,
     failure::Failure,
-    job::{JobOperation, Run, Step},
-    network,
-    operation,
+    job::{JobOperation, Recording, Run, Step},
+    network, operation,
     query::inventory_reply,
     resource::{Cluster, ConnectionStatus, Host, L2Network, L2NetworkClusterRef, L3Network, Zone},
     store::{SqlValue, Tx},
@@ -152,7 +151,11 @@ impl JobOperation for AttachL2NetworkToCluster {
                 let l2 = require::<L2Network>(tx, "l2NetworkUuid", run.params.l2_network_uuid)?;
                 let cluster = require::<Cluster>(tx, "clusterUuid", run.params.cluster_uuid)?;
                 if l2.zone_uuid != cluster.zone_uuid {
-                    return Err(Failure::argument("clusterUuid", cluster.uuid, "the cluster is in another zone than the L2 network"));
+                    return Err(Failure::argument(
+                        "clusterUuid",
+                        cluster.uuid,
+                        "the cluster is in another zone than the L2 network",
+                    ));
                 }
                 for other in network::l2_networks_of_cluster(tx, cluster.uuid)? {
                     if other.uuid != l2.uuid && other.physical_interface == l2.physical_interface {
@@ -247,13 +250,16 @@ impl JobOperation for DetachL2NetworkFromCluster {
 
     fn steps() -> Vec<Step<Self>> {
         vec![
-            Step::record("record the detachment", |tx, run| {
+            Step::record("record the detachment", |tx, run: &mut Recording<'_, Self>| {
                 let l2 = require::<L2Network>(tx, "l2NetworkUuid", run.params.l2_network_uuid)?;
                 let cluster = require::<Cluster>(tx, "clusterUuid", run.params.cluster_uuid)?;
                 let users = network::vms_of_cluster_on_l2(tx, cluster.uuid, l2.uuid)?;
                 refuse_if_used("L2 network", &l2.name, &[(&format!("VMs in cluster '{}'", cluster.name), users)])?;
-                run.state.hosts =
-                    tx.find::<Host>(&[("cluster_uuid", cluster.uuid.to_sql())])?.into_iter().map(|host| host.uuid).collect();
+                run.state.hosts = tx
+                    .find::<Host>(&[("cluster_uuid", cluster.uuid.to_sql())])?
+                    .into_iter()
+                    .map(|host| host.uuid)
+                    .collect();
                 tx.delete_where::<L2NetworkClusterRef>(&[
                     ("l2_network_uuid", l2.uuid.to_sql()),
                     ("cluster_uuid", cluster.uuid.to_sql()),

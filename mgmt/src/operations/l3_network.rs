@@ -72,7 +72,9 @@ impl JobOperation for CreateL3Network {
             let params = run.params;
             let l2 = require::<L2Network>(tx, "l2NetworkUuid", params.l2_network_uuid)?;
             let is_label = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
-            if let Some(domain) = params.dns_domain.as_deref().filter(|domain| domain.is_empty() || !domain.chars().all(is_label)) {
+            if let Some(domain) =
+                params.dns_domain.as_deref().filter(|domain| domain.is_empty() || !domain.chars().all(is_label))
+            {
                 return Err(Failure::argument("dnsDomain", domain, "a domain such as example.org is needed"));
             }
             let uuid = params.resource_uuid.unwrap_or_else(L3NetworkUuid::random);
@@ -169,7 +171,9 @@ fn refuse_if_in_use(tx: &Tx<'_>, l3: &L3Network) -> Result<(), Failure> {
 fn hosts_of(tx: &Tx<'_>, l3: &L3Network) -> Result<Vec<HostUuid>, Failure> {
     let mut hosts = Vec::new();
     for link in tx.find::<L2NetworkClusterRef>(&[("l2_network_uuid", l3.l2_network_uuid.to_sql())])? {
-        hosts.extend(tx.find::<Host>(&[("cluster_uuid", link.cluster_uuid.to_sql())])?.into_iter().map(|host| host.uuid));
+        hosts.extend(
+            tx.find::<Host>(&[("cluster_uuid", link.cluster_uuid.to_sql())])?.into_iter().map(|host| host.uuid),
+        );
     }
     Ok(hosts)
 }
@@ -238,7 +242,11 @@ impl JobOperation for RemoveDnsFromL3Network {
                 let l3 = require::<L3Network>(tx, "l3NetworkUuid", run.params.l3_network_uuid)?;
                 let server = [("l3_network_uuid", l3.uuid.to_sql()), ("dns", run.params.dns.to_sql())];
                 match tx.delete_where::<L3NetworkDns>(&server)? {
-                    0 => Err(Failure::argument("dns", run.params.dns, format!("it is no server of L3 network '{}'", l3.name))),
+                    0 => Err(Failure::argument(
+                        "dns",
+                        run.params.dns,
+                        format!("it is no server of L3 network '{}'", l3.name),
+                    )),
                     _ => Ok(()),
                 }
             }),

@@ -40,7 +40,10 @@ operation! {
 impl SyncOperation for LogInByAccount {
     async fn answer(self, caller: Caller) -> Result<Value, Failure> {
         let refused = || {
-            Failure::new(ErrorKind::Authentication, format!("accountName '{}' or its password is wrong", self.account_name))
+            Failure::new(
+                ErrorKind::Authentication,
+                format!("accountName '{}' or its password is wrong", self.account_name),
+            )
         };
         let name = self.account_name.clone();
         let account = caller
@@ -49,7 +52,8 @@ impl SyncOperation for LogInByAccount {
             .read(move |tx| Ok::<_, Failure>(tx.find::<Account>(&[("name", name.to_sql())])?.pop()))
             .await?;
         // An unknown name costs as much time as a wrong password, so that names cannot be found out.
-        let stored = account.as_ref().map_or_else(|| caller.node.decoy_hash.clone(), |account| account.password_hash.clone());
+        let stored =
+            account.as_ref().map_or_else(|| caller.node.decoy_hash.clone(), |account| account.password_hash.clone());
         let password = self.password.clone();
         let slot = caller.node.login_slots.acquire().await;
         let fits = tokio::task::spawn_blocking(move || password_fits(&stored, &password)).await.unwrap_or(false);
@@ -105,11 +109,8 @@ operation! {
 impl SyncOperation for ValidateSession {
     async fn answer(self, caller: Caller) -> Result<Value, Failure> {
         let now = Timestamp::now();
-        let session = caller
-            .node
-            .store
-            .read(move |tx| tx.live_session(self.session_uuid, now).map_err(Failure::from))
-            .await?;
+        let session =
+            caller.node.store.read(move |tx| tx.live_session(self.session_uuid, now).map_err(Failure::from)).await?;
         Ok(json!({ "valid": session.is_some() }))
     }
 }

@@ -41,7 +41,12 @@ pub fn made<R: Resource>(tx: &Tx<'_>, key: Option<R::Key>) -> Result<Value, Fail
 }
 
 /// Puts a call's tags on the resource it made.
-pub fn put_tags<R: Resource>(tx: &Tx<'_>, key: R::Key, system_tags: &[String], user_tags: &[String]) -> Result<(), Failure> {
+pub fn put_tags<R: Resource>(
+    tx: &Tx<'_>,
+    key: R::Key,
+    system_tags: &[String],
+    user_tags: &[String],
+) -> Result<(), Failure> {
     let resource_type = format!("{}VO", R::declaration().name);
     let now = Timestamp::now();
     for tag in system_tags {
@@ -87,7 +92,11 @@ pub fn refuse_if_used(what: &str, name: &str, blockers: &[(&str, u64)]) -> Resul
 pub fn readable_name(name: &str) -> Result<String, Failure> {
     let trimmed = name.trim();
     if trimmed.is_empty() || trimmed.chars().any(char::is_control) {
-        return Err(Failure::argument("name", name, "at least one visible character is needed, and no control characters"));
+        return Err(Failure::argument(
+            "name",
+            name,
+            "at least one visible character is needed, and no control characters",
+        ));
     }
     Ok(trimmed.to_owned())
 }

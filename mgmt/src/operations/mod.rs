@@ -20,6 +20,7 @@ mod volume;
 mod zone;
 
 pub(crate) use making::require;
+pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES};
 
 use crate::api::Operation;
 

@@ -148,7 +148,10 @@ impl JobOperation for DetachNetworkServiceFromL3Network {
                 }
                 let left = network::services(tx, l3.uuid)?;
                 if let (Some(ip), false) = (l3.service_address, left.dhcp || left.userdata) {
-                    tx.delete_where::<UsedIp>(&[("l3_network_uuid", l3.uuid.to_sql()), ("ip_in_long", ip.to_bits().to_sql())])?;
+                    tx.delete_where::<UsedIp>(&[
+                        ("l3_network_uuid", l3.uuid.to_sql()),
+                        ("ip_in_long", ip.to_bits().to_sql()),
+                    ])?;
                     l3.service_address = None;
                     tx.save(&l3)?;
                 }

@@ -49,7 +49,8 @@ impl Tx<'_> {
     }
 
     fn is_taken(&self, l3_network: L3NetworkUuid, ip: Ipv4Addr) -> Result<bool, StoreError> {
-        Ok(self.count::<UsedIp>(&[("l3_network_uuid", l3_network.to_sql()), ("ip_in_long", ip.to_bits().to_sql())])? > 0)
+        Ok(self.count::<UsedIp>(&[("l3_network_uuid", l3_network.to_sql()), ("ip_in_long", ip.to_bits().to_sql())])?
+            > 0)
     }
 
     /// The address after the highest one taken, so that an address rests before it is used again; else the lowest gap.
@@ -58,7 +59,9 @@ impl Tx<'_> {
         let usable = |ip: u32| ip != range.gateway.to_bits();
         let highest: Option<u32> = self
             .connection
-            .prepare_cached("SELECT max(ip_in_long) FROM used_ip WHERE l3_network_uuid = ? AND ip_in_long BETWEEN ? AND ?")?
+            .prepare_cached(
+                "SELECT max(ip_in_long) FROM used_ip WHERE l3_network_uuid = ? AND ip_in_long BETWEEN ? AND ?",
+            )?
             .query_row((range.l3_network_uuid.to_string(), first, last), |row| row.get(0))
             .optional()?
             .flatten();

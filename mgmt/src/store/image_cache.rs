@@ -10,7 +10,9 @@ impl Tx<'_> {
     pub fn is_cached(&self, image: ImageUuid, storage: PrimaryStorageUuid, host: HostUuid) -> Result<bool, StoreError> {
         let found: Option<i64> = self
             .connection
-            .prepare_cached("SELECT 1 FROM image_cache WHERE image_uuid = ? AND primary_storage_uuid = ? AND host_uuid = ?")?
+            .prepare_cached(
+                "SELECT 1 FROM image_cache WHERE image_uuid = ? AND primary_storage_uuid = ? AND host_uuid = ?",
+            )?
             .query_row([image.to_string(), storage.to_string(), host.to_string()], |row| row.get(0))
             .optional()?;
         Ok(found.is_some())
@@ -33,7 +35,13 @@ impl Tx<'_> {
                 "INSERT INTO image_cache (image_uuid, primary_storage_uuid, host_uuid, install_path, actual_bytes)
                  VALUES (?, ?, ?, ?, ?)",
             )?
-            .execute((image.to_string(), storage.to_string(), host.to_string(), install_path, i64::try_from(bytes).unwrap_or(i64::MAX)))?;
+            .execute((
+                image.to_string(),
+                storage.to_string(),
+                host.to_string(),
+                install_path,
+                i64::try_from(bytes).unwrap_or(i64::MAX),
+            ))?;
         // The file is there, promised or not. What does not fit leaves nothing for others.
         if !self.allocate_storage(storage, host, &image.to_string(), bytes)? {
             let left = self.local_storage(storage, host)?.map_or(0, |local| local.available_bytes);

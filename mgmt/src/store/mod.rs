@@ -9,6 +9,7 @@ mod capacity;
 mod cleanup;
 mod image_cache;
 mod jobs;
+mod join_tokens;
 mod migrations;
 mod reader;
 mod sessions;
@@ -20,6 +21,7 @@ use std::path::Path;
 
 pub use capacity::*;
 pub use jobs::*;
+pub use join_tokens::*;
 use rusqlite::{Connection, OpenFlags};
 pub use table::*;
 pub use value::*;

@@ -73,9 +73,7 @@ pub fn admit(state: State, command: Command) -> Result<Admission, &'static [Stat
         (Command::Destroy, State::Created | State::Stopped | State::Running | State::Paused | State::Unknown) => {
             Ok(Go(State::Destroying))
         }
-        (Command::Destroy, _) => {
-            Err(&[State::Created, State::Stopped, State::Running, State::Paused, State::Unknown])
-        }
+        (Command::Destroy, _) => Err(&[State::Created, State::Stopped, State::Running, State::Paused, State::Unknown]),
 
         (Command::Recover, State::Destroyed) => Ok(Go(State::Stopped)),
         (Command::Recover, _) => Err(&[State::Destroyed]),
@@ -121,29 +119,39 @@ pub enum Verdict {
     MustStop,
 }
 
-/// Judges an observation by a host; `here` says whether the record places the VM on that host.
-pub fn judge(recorded: State, here: bool, seen: VmState) -> Verdict {
+/// Where the record places a VM, seen from the host that looked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// On that host.
+    Here,
+    /// On another host.
+    Elsewhere,
+    /// On none.
+    Nowhere,
+}
+
+/// Judges an observation by a host.
+pub fn judge(recorded: State, place: Whereabouts, seen: VmState) -> Verdict {
+    use Whereabouts::{Elsewhere, Here, Nowhere};
     if is_in_hand(recorded) {
         return Verdict::Keep;
     }
-    match (seen, here) {
-        (VmState::Absent, true) => match recorded {
-            State::Running | State::Paused | State::Unknown => Verdict::Becomes(State::Stopped),
-            _ => Verdict::Keep,
-        },
-        (VmState::Absent, false) => Verdict::Keep,
-        (VmState::Running | VmState::Paused | VmState::Stalled, false) => match recorded {
-            // It ended here by the record, or was put aside, and yet it runs. Where the record places it on another
-            // host, it would be there twice.
-            State::Stopped | State::Destroyed | State::Created | State::Running | State::Paused | State::Unknown => {
-                Verdict::MustStop
-            }
-            _ => Verdict::Keep,
-        },
-        (VmState::Running, true) if recorded == State::Running => Verdict::Keep,
-        (VmState::Running, true) => Verdict::Becomes(State::Running),
-        (VmState::Paused | VmState::Stalled, true) if recorded == State::Paused => Verdict::Keep,
-        (VmState::Paused | VmState::Stalled, true) => Verdict::Becomes(State::Paused),
+    let seen = match seen {
+        VmState::Absent => {
+            return match (place, recorded) {
+                (Here, State::Running | State::Paused | State::Unknown) => Verdict::Becomes(State::Stopped),
+                _ => Verdict::Keep,
+            };
+        }
+        VmState::Running => State::Running,
+        VmState::Paused | VmState::Stalled => State::Paused,
+    };
+    match (place, recorded) {
+        // Its files may be gone, or written by the other one: it must not run here too.
+        (_, State::Destroyed) | (Elsewhere, _) => Verdict::MustStop,
+        (Here | Nowhere, recorded) if recorded == seen && place == Here => Verdict::Keep,
+        // What runs is never stopped for a record's sake: the record is wrong.
+        (Here | Nowhere, _) => Verdict::Becomes(seen),
     }
 }
 
@@ -172,6 +180,10 @@ mod tests {
         prop::sample::select(vec![VmState::Running, VmState::Paused, VmState::Stalled, VmState::Absent])
     }
 
+    fn any_place() -> impl Strategy<Value = Whereabouts> {
+        prop::sample::select(vec![Whereabouts::Here, Whereabouts::Elsewhere, Whereabouts::Nowhere])
+    }
+
     proptest! {
         #[test]
         fn no_command_begins_while_a_job_has_the_vm_in_hand(state in any_state(), command in prop::sample::select(&COMMANDS[..])) {
@@ -190,27 +202,33 @@ mod tests {
         }
 
         #[test]
-        fn judging_the_same_sight_twice_changes_nothing_more(state in any_state(), here: bool, seen in any_sight()) {
-            if let Verdict::Becomes(next) = judge(state, here, seen) {
-                // A VM that stopped is on no host any more.
-                let here = here && next != State::Stopped;
-                prop_assert_eq!(judge(next, here, seen), Verdict::Keep);
+        fn judging_the_same_sight_twice_changes_nothing_more(state in any_state(), place in any_place(), seen in any_sight()) {
+            if let Verdict::Becomes(next) = judge(state, place, seen) {
+                let place = if next == State::Stopped { Whereabouts::Nowhere } else { Whereabouts::Here };
+                prop_assert_eq!(judge(next, place, seen), Verdict::Keep);
             }
         }
 
         #[test]
-        fn a_vm_is_never_recorded_running_by_a_host_that_does_not_have_it(state in any_state(), here: bool) {
-            prop_assert_ne!(judge(state, here, VmState::Absent), Verdict::Becomes(State::Running));
+        fn a_vm_is_never_recorded_running_by_a_host_that_does_not_have_it(state in any_state(), place in any_place()) {
+            prop_assert_ne!(judge(state, place, VmState::Absent), Verdict::Becomes(State::Running));
+        }
+
+        #[test]
+        fn a_vm_is_stopped_only_if_it_is_destroyed_or_elsewhere(state in any_state(), place in any_place(), seen in any_sight()) {
+            if judge(state, place, seen) == Verdict::MustStop {
+                prop_assert!(state == State::Destroyed || place == Whereabouts::Elsewhere);
+            }
         }
     }
 
     #[test]
     fn a_guest_that_powers_itself_off_is_stopped() {
-        assert_eq!(judge(State::Running, true, VmState::Absent), Verdict::Becomes(State::Stopped));
+        assert_eq!(judge(State::Running, Whereabouts::Here, VmState::Absent), Verdict::Becomes(State::Stopped));
     }
 
     #[test]
     fn a_vm_that_was_destroyed_while_its_host_was_away_is_stopped_there() {
-        assert_eq!(judge(State::Destroyed, false, VmState::Running), Verdict::MustStop);
+        assert_eq!(judge(State::Destroyed, Whereabouts::Nowhere, VmState::Running), Verdict::MustStop);
     }
 }

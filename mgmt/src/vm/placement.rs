@@ -10,7 +10,10 @@ use serde_json::json;
 
 use crate::{
     failure::Failure,
-    resource::{AdminState, Cluster, ConnectionStatus, Host, L2NetworkClusterRef, PrimaryStorage, PrimaryStorageClusterRef, VmInstance},
+    resource::{
+        AdminState, Cluster, ConnectionStatus, Host, L2NetworkClusterRef, PrimaryStorage, PrimaryStorageClusterRef,
+        VmInstance,
+    },
     store::{SqlValue, StoreError, Tx},
 };
 
@@ -139,14 +142,20 @@ pub fn place(tx: &Tx<'_>, demand: &Demand) -> Result<Vec<Place>, Failure> {
 fn refusal(demand: &Demand, reasons: &[(Host, String)]) -> Failure {
     let asked = format!("a host with {} CPUs and {} bytes of memory", demand.cpu_num, demand.memory_bytes);
     if reasons.is_empty() {
-        return Failure::new(ErrorKind::NoHostCapacity, format!("{asked} is needed, and no host is in the place that was asked for"));
+        return Failure::new(
+            ErrorKind::NoHostCapacity,
+            format!("{asked} is needed, and no host is in the place that was asked for"),
+        );
     }
     let texts: Vec<String> =
         reasons.iter().map(|(host, reason)| format!("{} ({}): {reason}", host.name, host.management_ip)).collect();
-    let mut failure =
-        Failure::new(ErrorKind::NoHostCapacity, format!("{asked} is needed, and no host can take it: {}", texts.join("; ")));
+    let mut failure = Failure::new(
+        ErrorKind::NoHostCapacity,
+        format!("{asked} is needed, and no host can take it: {}", texts.join("; ")),
+    );
     let mut cause = failure.to_wire();
-    let by_host: Vec<_> = reasons.iter().map(|(host, reason)| json!({ "hostUuid": host.uuid, "reason": reason })).collect();
+    let by_host: Vec<_> =
+        reasons.iter().map(|(host, reason)| json!({ "hostUuid": host.uuid, "reason": reason })).collect();
     cause.opaque = Some(json!({ "hosts": by_host }));
     failure.cause = Some(Box::new(cause));
     failure

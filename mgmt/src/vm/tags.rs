@@ -30,13 +30,15 @@ impl VmTags {
             let Some((kind, value)) = tag.split_once("::") else { continue };
             match kind {
                 "staticIp" => {
-                    let (l3, ip) = pair(value).ok_or_else(|| refuse("staticIp::<L3 network uuid>::<IPv4 address> is needed"))?;
+                    let (l3, ip) =
+                        pair(value).ok_or_else(|| refuse("staticIp::<L3 network uuid>::<IPv4 address> is needed"))?;
                     if parsed.static_ips.insert(l3, ip).is_some() {
                         return Err(refuse("each L3 network takes one staticIp"));
                     }
                 }
                 "customMac" => {
-                    let (l3, mac) = pair(value).ok_or_else(|| refuse("customMac::<L3 network uuid>::<unicast MAC address> is needed"))?;
+                    let (l3, mac) = pair(value)
+                        .ok_or_else(|| refuse("customMac::<L3 network uuid>::<unicast MAC address> is needed"))?;
                     if parsed.custom_macs.insert(l3, mac).is_some() {
                         return Err(refuse("each L3 network takes one customMac"));
                     }
@@ -56,7 +58,9 @@ impl VmTags {
                 }
                 "hostname" => {
                     if !is_hostname(value) {
-                        return Err(refuse("hostname::<name> takes labels of letters, digits and '-', 63 characters each"));
+                        return Err(refuse(
+                            "hostname::<name> takes labels of letters, digits and '-', 63 characters each",
+                        ));
                     }
                     parsed.guest_data.hostname = Some(value.to_owned());
                 }
@@ -87,7 +91,11 @@ fn is_hostname(name: &str) -> bool {
 }
 
 fn shorten(tag: &str) -> String {
-    if tag.chars().count() <= 100 { tag.to_owned() } else { format!("{}…", tag.chars().take(100).collect::<String>()) }
+    if tag.chars().count() <= 100 {
+        tag.to_owned()
+    } else {
+        format!("{}…", tag.chars().take(100).collect::<String>())
+    }
 }
 
 #[cfg(test)]

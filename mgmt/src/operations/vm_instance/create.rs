@@ -4,7 +4,8 @@ use gantry_common::{
     agent::{CacheImage, CreateVolume, DeleteVolume, ImageFormat, Peer},
     error::ErrorKind,
     id::{
-        ClusterUuid, DiskOfferingUuid, HostUuid, ImageUuid, InstanceOfferingUuid, L3NetworkUuid, PrimaryStorageUuid, VmUuid, ZoneUuid,
+        ClusterUuid, DiskOfferingUuid, HostUuid, ImageUuid, InstanceOfferingUuid, L3NetworkUuid, PrimaryStorageUuid,
+        VmUuid, ZoneUuid,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -22,8 +23,9 @@ use crate::{
     job::{JobOperation, Recording, Run, Step},
     operation,
     resource::{
-        AdminState, BackupStorage, BackupStorageZoneRef, ConnectionStatus, DiskOffering, Image, ImageBackupStorageRef, InstanceOffering,
-        L3Network, Machine, MediaStatus, MediaType, PrimaryStorage, VmInstance, VmInstanceState, Volume, VolumeType,
+        AdminState, BackupStorage, BackupStorageZoneRef, ConnectionStatus, DiskOffering, Image, ImageBackupStorageRef,
+        InstanceOffering, L3Network, Machine, MediaStatus, MediaType, PrimaryStorage, VmInstance, VmInstanceState,
+        Volume, VolumeType,
     },
     store::{SqlValue, Tx},
     vm::{Demand, DiskDemand, Place, Strategy, VmTags, place},
@@ -94,9 +96,8 @@ impl JobOperation for CreateVmInstance {
 
     fn steps() -> Vec<Step<Self>> {
         vec![
-            Step::record("choose a host and promise what the VM needs", decide).undo_record(|tx, run| {
-                run.state.vm.map_or(Ok(()), |vm| forget_vm(tx, vm))
-            }),
+            Step::record("choose a host and promise what the VM needs", decide)
+                .undo_record(|tx, run| run.state.vm.map_or(Ok(()), |vm| forget_vm(tx, vm))),
             Step::remote("bring the image to the host", bring_image),
             Step::record("note the cached image", |tx, run| {
                 if let (Some(host), Some(cache)) = (run.state.host, &run.state.cache)
@@ -139,14 +140,17 @@ fn decide(tx: &Tx<'_>, run: &mut Recording<'_, CreateVmInstance>) -> Result<(), 
     let tags = VmTags::parse(&params.system_tags)?;
     let offering = require::<InstanceOffering>(tx, "instanceOfferingUuid", params.instance_offering_uuid)?;
     if offering.state != AdminState::Enabled {
-        let details = format!("instance offering '{}' is {}: enable it or use another one", offering.name, offering.state);
+        let details =
+            format!("instance offering '{}' is {}: enable it or use another one", offering.name, offering.state);
         return Err(Failure::new(ErrorKind::StateForbids, details));
     }
     let image = usable_image(tx, params)?;
     let starts = match params.strategy.as_deref() {
         None | Some("InstantStart") => true,
         Some("CreateStopped") => false,
-        Some(other) => return Err(Failure::argument("strategy", other, "this node has InstantStart and CreateStopped")),
+        Some(other) => {
+            return Err(Failure::argument("strategy", other, "this node has InstantStart and CreateStopped"));
+        }
     };
     let default_l3 = params.default_l3_network_uuid.unwrap_or(params.l3_network_uuids[0]);
     if !params.l3_network_uuids.contains(&default_l3) {
@@ -202,9 +206,11 @@ fn usable_image(tx: &Tx<'_>, params: &CreateVmInstance) -> Result<Image, Failure
         ));
     }
     match (image.media_type, params.root_disk_offering_uuid) {
-        (MediaType::DataVolumeTemplate, _) => {
-            Err(Failure::argument("imageUuid", image.uuid, "it is a DataVolumeTemplate: a RootVolumeTemplate or an ISO is needed"))
-        }
+        (MediaType::DataVolumeTemplate, _) => Err(Failure::argument(
+            "imageUuid",
+            image.uuid,
+            "it is a DataVolumeTemplate: a RootVolumeTemplate or an ISO is needed",
+        )),
         (MediaType::Iso, None) => {
             Err(Failure::argument("rootDiskOfferingUuid", "", "the image is an ISO: the root volume's size is needed"))
         }
@@ -223,7 +229,10 @@ fn volume_sizes(
         if offering.state == AdminState::Enabled {
             Ok((offering.disk_size, Some(uuid)))
         } else {
-            Err(Failure::new(ErrorKind::StateForbids, format!("disk offering '{}' is {}", offering.name, offering.state)))
+            Err(Failure::new(
+                ErrorKind::StateForbids,
+                format!("disk offering '{}' is {}", offering.name, offering.state),
+            ))
         }
     };
     let mut sizes = match (params.root_disk_offering_uuid, image.media_type) {
@@ -239,7 +248,8 @@ fn volume_sizes(
 fn record(tx: &Tx<'_>, run: &mut Recording<'_, CreateVmInstance>, decision: &Decision) -> Result<(), Failure> {
     let params = run.params;
     let Decision { offering, image, place, .. } = decision;
-    let storage_uuid = place.storage.ok_or_else(|| Failure::new(ErrorKind::Internal, "a place without storage was chosen"))?;
+    let storage_uuid =
+        place.storage.ok_or_else(|| Failure::new(ErrorKind::Internal, "a place without storage was chosen"))?;
     let storage = require::<PrimaryStorage>(tx, "primaryStorageUuid", storage_uuid)?;
     let uuid = params.resource_uuid.unwrap_or_else(VmUuid::random);
     let now = Timestamp::now();
@@ -283,7 +293,11 @@ fn record(tx: &Tx<'_>, run: &mut Recording<'_, CreateVmInstance>, decision: &Dec
             tx,
             VolumeDraft {
                 vm: uuid,
-                name: if is_root { format!("ROOT-for-{}", vm.name) } else { format!("DATA-{device_id}-for-{}", vm.name) },
+                name: if is_root {
+                    format!("ROOT-for-{}", vm.name)
+                } else {
+                    format!("DATA-{device_id}-for-{}", vm.name)
+                },
                 kind: if is_root { VolumeType::Root } else { VolumeType::Data },
                 device_id,
                 size_bytes,
@@ -309,13 +323,20 @@ fn record(tx: &Tx<'_>, run: &mut Recording<'_, CreateVmInstance>, decision: &Dec
 }
 
 /// From which backup storage of the zone the image comes, and how.
-fn caching(tx: &Tx<'_>, image: &Image, storage: &PrimaryStorage, place: &Place, path: String) -> Result<Caching, Failure> {
+fn caching(
+    tx: &Tx<'_>,
+    image: &Image,
+    storage: &PrimaryStorage,
+    place: &Place,
+    path: String,
+) -> Result<Caching, Failure> {
     let mut reason = "it is in no backup storage".to_owned();
     for copy in tx.find::<ImageBackupStorageRef>(&[("image_uuid", image.uuid.to_sql())])? {
         let backup = require::<BackupStorage>(tx, "backupStorageUuid", copy.backup_storage_uuid)?;
         let link = [("backup_storage_uuid", backup.uuid.to_sql()), ("zone_uuid", place.zone.to_sql())];
         if tx.count::<BackupStorageZoneRef>(&link)? == 0 {
-            reason = format!("backup storage '{}' is not attached to the zone: use AttachBackupStorageToZone", backup.name);
+            reason =
+                format!("backup storage '{}' is not attached to the zone: use AttachBackupStorageToZone", backup.name);
             continue;
         }
         if backup.status != ConnectionStatus::Connected && !tx.is_cached(image.uuid, storage.uuid, place.host)? {
@@ -340,7 +361,10 @@ fn caching(tx: &Tx<'_>, image: &Image, storage: &PrimaryStorage, place: &Place, 
         };
         return Ok(Caching { command, storage: storage.uuid, actual_bytes: None });
     }
-    Err(Failure::new(ErrorKind::StateForbids, format!("image '{}' cannot be brought to the host: {reason}", image.name)))
+    Err(Failure::new(
+        ErrorKind::StateForbids,
+        format!("image '{}' cannot be brought to the host: {reason}", image.name),
+    ))
 }
 
 async fn bring_image(mut run: Run<CreateVmInstance>) -> Result<Creating, Failure> {

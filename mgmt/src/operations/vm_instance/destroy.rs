@@ -15,7 +15,7 @@ use super::{
 use crate::{
     cleanup::{Cleanup, clean_up},
     failure::Failure,
-    job::{JobOperation, Run, Step},
+    job::{JobOperation, Recording, Run, Step},
     operation,
     query::inventory_reply,
     resource::{PrimaryStorage, VmInstance, VmInstanceState, Volume},
@@ -49,7 +49,7 @@ impl JobOperation for DestroyVmInstance {
 
     fn steps() -> Vec<Step<Self>> {
         vec![
-            Step::record("check the VM's state", |tx, run| {
+            Step::record("check the VM's state", |tx, run: &mut Recording<'_, Self>| {
                 let vm = require::<VmInstance>(tx, "uuid", run.params.uuid)?;
                 if let Admission::Go(during) = admit_vm(&vm, Command::Destroy)? {
                     *run.state = Destroying { host: vm.host_uuid, before: Some(vm.state) };
@@ -126,7 +126,7 @@ impl JobOperation for ExpungeVmInstance {
 
     fn steps() -> Vec<Step<Self>> {
         vec![
-            Step::record("find its volumes", |tx, run| {
+            Step::record("find its volumes", |tx, run: &mut Recording<'_, Self>| {
                 let vm = require::<VmInstance>(tx, "uuid", run.params.uuid)?;
                 if let Admission::Go(during) = admit_vm(&vm, Command::Expunge)? {
                     run.state.files = files_of(tx, vm.uuid)?;
@@ -142,6 +142,7 @@ impl JobOperation for ExpungeVmInstance {
                 for (host, command) in run.state.files.clone() {
                     clean_up(&run.node, host, Cleanup::Volume(command)).await?;
                 }
+                run.node.looks.forget(run.params.uuid);
                 Ok(run.state)
             }),
             Step::record("forget the VM", |tx, run| forget_vm(tx, run.params.uuid)),
@@ -152,7 +153,9 @@ impl JobOperation for ExpungeVmInstance {
 fn files_of(tx: &Tx<'_>, vm: VmUuid) -> Result<Vec<(HostUuid, DeleteVolume)>, Failure> {
     let mut files = Vec::new();
     for volume in tx.find::<Volume>(&[("vm_instance_uuid", vm.to_sql())])? {
-        let (Some(host), Some(path), Some(storage)) = (volume.host_uuid, volume.install_path, volume.primary_storage_uuid) else {
+        let (Some(host), Some(path), Some(storage)) =
+            (volume.host_uuid, volume.install_path, volume.primary_storage_uuid)
+        else {
             continue;
         };
         let root = require::<PrimaryStorage>(tx, "primaryStorageUuid", storage)?.url;

@@ -112,6 +112,7 @@ commands_a_running_vm!(StopVmInstance, Command::Stop, "stop the VM", stop, VmIns
 async fn stop(run: &Run<StopVmInstance>, host: HostUuid) -> Result<(), Failure> {
     let mode = stop_mode(run.params.kind.as_deref(), run.node.config.stop_grace_seconds);
     let seen = run.call(host, "stop", StopVm { vm: run.params.uuid, mode }).await?;
+    run.node.looks.note(host, &seen);
     if seen.state == VmState::Absent { Ok(()) } else { Err(unexpected(seen.state)) }
 }
 
@@ -134,6 +135,7 @@ async fn reboot(run: &Run<RebootVmInstance>, host: HostUuid) -> Result<(), Failu
     let spec = run.node.store.read(look).await?;
     let mode = stop_mode(None, run.node.config.stop_grace_seconds);
     let seen = run.call(host, "reboot", RebootVm { vm: spec, mode }).await?;
+    run.node.looks.note(host, &seen);
     if seen.state == VmState::Running { Ok(()) } else { Err(unexpected(seen.state)) }
 }
 
@@ -149,6 +151,7 @@ commands_a_running_vm!(PauseVmInstance, Command::Pause, "suspend the VM", pause,
 
 async fn pause(run: &Run<PauseVmInstance>, host: HostUuid) -> Result<(), Failure> {
     let seen = run.call(host, "pause", PauseVm { vm: run.params.uuid }).await?;
+    run.node.looks.note(host, &seen);
     if seen.state == VmState::Paused { Ok(()) } else { Err(unexpected(seen.state)) }
 }
 
@@ -164,5 +167,6 @@ commands_a_running_vm!(ResumeVmInstance, Command::Resume, "resume the VM", resum
 
 async fn resume(run: &Run<ResumeVmInstance>, host: HostUuid) -> Result<(), Failure> {
     let seen = run.call(host, "resume", ResumeVm { vm: run.params.uuid }).await?;
+    run.node.looks.note(host, &seen);
     if seen.state == VmState::Running { Ok(()) } else { Err(unexpected(seen.state)) }
 }

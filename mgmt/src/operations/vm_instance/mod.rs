@@ -7,7 +7,11 @@ mod plan;
 mod run;
 mod start;
 
-use gantry_common::{agent::ConsoleAddressOf, error::ErrorKind, id::{OperationId, VmUuid}};
+use gantry_common::{
+    agent::ConsoleAddressOf,
+    error::ErrorKind,
+    id::{OperationId, VmUuid},
+};
 use serde_json::{Value, json};
 
 use super::making::require;

@@ -30,13 +30,20 @@ pub struct NewVolume {
 pub fn make_nics(tx: &Tx<'_>, vm: VmUuid, l3_networks: &[L3NetworkUuid], tags: &VmTags) -> Result<(), Failure> {
     for named in tags.static_ips.keys().chain(tags.custom_macs.keys()) {
         if !l3_networks.contains(named) {
-            return Err(Failure::argument("systemTags", named, "staticIp and customMac must name one of l3NetworkUuids"));
+            return Err(Failure::argument(
+                "systemTags",
+                named,
+                "staticIp and customMac must name one of l3NetworkUuids",
+            ));
         }
     }
     for (device_id, l3_uuid) in (0..).zip(l3_networks) {
         let l3 = require::<L3Network>(tx, "l3NetworkUuids", *l3_uuid)?;
         if l3.state != AdminState::Enabled {
-            return Err(Failure::new(ErrorKind::StateForbids, format!("L3 network '{}' is {}: enable it", l3.name, l3.state)));
+            return Err(Failure::new(
+                ErrorKind::StateForbids,
+                format!("L3 network '{}' is {}: enable it", l3.name, l3.state),
+            ));
         }
         let name = l3.name.clone();
         take_service_address(tx, l3)?;
@@ -78,7 +85,10 @@ fn choose_mac(tx: &Tx<'_>, wanted: Option<MacAddress>) -> Result<MacAddress, Fai
         return if is_free(mac)? {
             Ok(mac)
         } else {
-            Err(Failure::new(ErrorKind::Duplicate, format!("customMac {mac} belongs to another VM's interface: choose another one")))
+            Err(Failure::new(
+                ErrorKind::Duplicate,
+                format!("customMac {mac} belongs to another VM's interface: choose another one"),
+            ))
         };
     }
     for _ in 0..DRAWS {
@@ -155,12 +165,20 @@ pub fn draft_volume(tx: &Tx<'_>, draft: VolumeDraft<'_>) -> Result<NewVolume, Fa
         is_shareable: false,
         host_uuid: Some(draft.host),
     })?;
-    Ok(NewVolume { uuid, root: storage.url.clone(), path, size_bytes: draft.size_bytes, backing_path: draft.backing_path })
+    Ok(NewVolume {
+        uuid,
+        root: storage.url.clone(),
+        path,
+        size_bytes: draft.size_bytes,
+        backing_path: draft.backing_path,
+    })
 }
 
 fn no_room(storage: PrimaryStorageUuid, name: &str, bytes: u64) -> Failure {
     Failure::new(
         ErrorKind::NoStorageCapacity,
-        format!("primary storage '{name}' ({storage}) has no {bytes} bytes left on the chosen host: free space or add a host"),
+        format!(
+            "primary storage '{name}' ({storage}) has no {bytes} bytes left on the chosen host: free space or add a host"
+        ),
     )
 }

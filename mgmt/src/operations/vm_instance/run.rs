@@ -43,9 +43,13 @@ pub async fn start_on<O: JobOperation>(run: &Run<O>, uuid: VmUuid, host: HostUui
         })
         .await?;
     let seen = run.call(host, "start", StartVm { vm: spec }).await?;
+    run.node.looks.note(host, &seen);
     match seen.state {
         VmState::Running => Ok(()),
-        other => Err(Failure::new(ErrorKind::HostCommand, format!("the VM was started and is {other}: see its serial console's record"))),
+        other => Err(Failure::new(
+            ErrorKind::HostCommand,
+            format!("the VM was started and is {other}: see its serial console's record"),
+        )),
     }
 }
 

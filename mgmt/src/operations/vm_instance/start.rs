@@ -98,7 +98,11 @@ fn choose(tx: &Tx<'_>, run: &mut Recording<'_, StartVmInstance>) -> Result<(), F
     if let (Some(bound), Some(wanted)) = (bound, params.host_uuid)
         && bound != wanted
     {
-        return Err(Failure::argument("hostUuid", wanted, format!("the VM's volumes are on the local storage of host {bound}")));
+        return Err(Failure::argument(
+            "hostUuid",
+            wanted,
+            format!("the VM's volumes are on the local storage of host {bound}"),
+        ));
     }
     let demand = Demand {
         cpu_num: vm.cpu_num,
