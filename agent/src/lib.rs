@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod config;
+pub mod host;
 pub mod image;
 pub mod libvirt;
 pub mod network;
