@@ -57,7 +57,8 @@ impl Addressing {
             if route.attributes.iter().any(|attribute| matches!(attribute, RouteAttribute::NhId(_))) {
                 return Err(AgentError::Network {
                     operation: format!("move the routes of {}", link.name),
-                    reason: "one of them is by a nexthop object (`ip nexthop`); replace it with a plain route".to_owned(),
+                    reason: "one of them is by a nexthop object (`ip nexthop`); replace it with a plain route"
+                        .to_owned(),
                 });
             }
             routes.push(route);

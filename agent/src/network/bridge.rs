@@ -75,7 +75,8 @@ async fn build(
     let addressing = Addressing::of(netlink, physical).await?;
     let configuration = networkd::configuration_of(physical);
     check_manager(physical, &addressing, configuration.is_some())?;
-    let record = |settled| record::store(&paths.bridge(&bridge.name), &BridgeRecord { bridge: bridge.clone(), settled });
+    let record =
+        |settled| record::store(&paths.bridge(&bridge.name), &BridgeRecord { bridge: bridge.clone(), settled });
     record(false)?;
     let outcome = async {
         if let Some(configuration) = &configuration {
@@ -218,8 +219,7 @@ async fn find_physical(netlink: &Netlink, bridge: &Bridge) -> Result<Link, Agent
 /// Refuses an interface whose addresses another program would take back or let expire.
 fn check_manager(physical: &Link, addressing: &Addressing, by_networkd: bool) -> Result<(), AgentError> {
     // The device's state file, described in NetworkManager(8) under "managed" devices.
-    let state =
-        fs::read_to_string(format!("/run/NetworkManager/devices/{}", physical.index)).unwrap_or_default();
+    let state = fs::read_to_string(format!("/run/NetworkManager/devices/{}", physical.index)).unwrap_or_default();
     let managed = state.lines().any(|line| matches!(line, "managed=true" | "managed=1"));
     if managed && state.lines().any(|line| line.starts_with("connection-uuid=")) {
         let remedy = format!(
@@ -244,7 +244,9 @@ fn check_manager(physical: &Link, addressing: &Addressing, by_networkd: bool) ->
 fn warn_of_bridge_netfilter() {
     let setting = "/proc/sys/net/bridge/bridge-nf-call-iptables";
     if fs::read_to_string(setting).is_ok_and(|value| value.trim() == "1") {
-        tracing::warn!("{setting} is 1: the host's FORWARD rules apply to guests' bridged traffic; set it to 0 if not meant");
+        tracing::warn!(
+            "{setting} is 1: the host's FORWARD rules apply to guests' bridged traffic; set it to 0 if not meant"
+        );
     }
 }
 

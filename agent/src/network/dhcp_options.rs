@@ -213,14 +213,20 @@ mod tests {
             host_routes: Vec::new(),
             ..network()
         };
-        assert_eq!(options(&bare).unwrap(), "tag:default,option:router\ntag:secondary,option:router\noption:dns-server\n");
+        assert_eq!(
+            options(&bare).unwrap(),
+            "tag:default,option:router\ntag:secondary,option:router\noption:dns-server\n"
+        );
     }
 
     #[test]
     fn a_default_route_among_the_host_routes_is_not_doubled() {
         let mut network = network();
         network.host_routes[0].prefix = Ipv4Net::default();
-        assert_eq!(classless_routes(&network, network.gateway).iter().filter(|route| route.0.prefix_len() == 0).count(), 1);
+        assert_eq!(
+            classless_routes(&network, network.gateway).iter().filter(|route| route.0.prefix_len() == 0).count(),
+            1
+        );
     }
 
     #[test]

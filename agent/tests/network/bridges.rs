@@ -164,8 +164,7 @@ fn interfaces_that_cannot_be_bridged_are_refused_with_the_reason() {
             ("br_of_16_letters", "eth0", "1 to 15"),
             ("br x", "eth0", "1 to 15"),
         ] {
-            let refused =
-                Bridge { name: name.to_owned(), physical_interface: physical.to_owned(), ..bridge() };
+            let refused = Bridge { name: name.to_owned(), physical_interface: physical.to_owned(), ..bridge() };
             let error = networks.ensure_bridge(&refused).await.unwrap_err().to_string();
             assert!(error.contains(expected), "{name} {physical}: {error}");
         }

@@ -24,7 +24,12 @@ pub const PEER: &str = "10.9.1.200";
 pub fn in_namespaces<F: Future<Output = ()>>(name: &str, body: impl FnOnce(World) -> F) {
     if std::env::var_os(INSIDE).is_some() {
         let world = World::new();
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(body(world));
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(body(world));
         return;
     }
     assert!(nix::unistd::geteuid().is_root(), "the network tests make network namespaces: run them as root");
