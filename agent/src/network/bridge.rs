@@ -44,7 +44,7 @@ pub(super) async fn ensure(paths: &NetworkPaths, bridge: &Bridge) -> Result<Link
     match (&existing, physical.controller) {
         // A record that is not settled is what a killed agent leaves.
         (Some(existing), Some(index))
-            if existing.index == index && existing.up && recorded.is_none_or(|recorded| recorded.settled) =>
+            if existing.index == index && existing.up && recorded.as_ref().is_none_or(|recorded| recorded.settled) =>
         {
             return Ok(existing.clone());
         }
