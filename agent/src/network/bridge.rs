@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use gantry_common::agent::{AgentError, Bridge};
 
 use super::{
-    address_move::{Addressing, copy_settings},
+    address_move::{Addressing, copy_settings, remove_routes},
     netlink::{Link, Netlink},
     networkd,
     paths::NetworkPaths,
@@ -44,7 +44,8 @@ pub(super) async fn ensure(paths: &NetworkPaths, bridge: &Bridge) -> Result<Link
     match (&existing, physical.controller) {
         (Some(existing), Some(index)) if existing.index == index => {
             // A record that is not settled is what a killed agent leaves.
-            if existing.up && recorded.is_none_or(|recorded| recorded.settled) {
+            let settled = recorded.is_none_or(|recorded| recorded.settled);
+            if existing.up && settled {
                 return Ok(existing.clone());
             }
         }
@@ -75,7 +76,8 @@ async fn build(
     let addressing = Addressing::of(netlink, physical).await?;
     let configuration = networkd::configuration_of(physical);
     check_manager(physical, &addressing, configuration.is_some())?;
-    let record = |settled| record::store(&paths.bridge(&bridge.name), &BridgeRecord { bridge: bridge.clone(), settled });
+    let record =
+        |settled| record::store(&paths.bridge(&bridge.name), &BridgeRecord { bridge: bridge.clone(), settled });
     record(false)?;
     let outcome = async {
         if let Some(configuration) = &configuration {
@@ -92,7 +94,7 @@ async fn build(
         netlink.set_up(physical).await?;
         addressing.switch_routes(netlink, physical, &made).await?;
         addressing.remove_addresses(netlink, physical).await?;
-        addressing.remove_routes(netlink, physical).await?;
+        remove_routes(netlink, physical).await?;
         if configuration.is_some() || networkd::has_files(bridge) {
             networkd::reload().await?;
         }
@@ -218,8 +220,7 @@ async fn find_physical(netlink: &Netlink, bridge: &Bridge) -> Result<Link, Agent
 /// Refuses an interface whose addresses another program would take back or let expire.
 fn check_manager(physical: &Link, addressing: &Addressing, by_networkd: bool) -> Result<(), AgentError> {
     // The device's state file, described in NetworkManager(8) under "managed" devices.
-    let state =
-        fs::read_to_string(format!("/run/NetworkManager/devices/{}", physical.index)).unwrap_or_default();
+    let state = fs::read_to_string(format!("/run/NetworkManager/devices/{}", physical.index)).unwrap_or_default();
     let managed = state.lines().any(|line| matches!(line, "managed=true" | "managed=1"));
     if managed && state.lines().any(|line| line.starts_with("connection-uuid=")) {
         let remedy = format!(
@@ -244,7 +245,9 @@ fn check_manager(physical: &Link, addressing: &Addressing, by_networkd: bool) ->
 fn warn_of_bridge_netfilter() {
     let setting = "/proc/sys/net/bridge/bridge-nf-call-iptables";
     if fs::read_to_string(setting).is_ok_and(|value| value.trim() == "1") {
-        tracing::warn!("{setting} is 1: the host's FORWARD rules apply to guests' bridged traffic; set it to 0 if not meant");
+        tracing::warn!(
+            "{setting} is 1: the host's FORWARD rules apply to guests' bridged traffic; set it to 0 if not meant"
+        );
     }
 }
 

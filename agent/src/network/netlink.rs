@@ -132,14 +132,8 @@ impl Netlink {
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let mut filter = RouteMessage::default();
             filter.header.address_family = family;
-            let found: Vec<_> = self
-                .handle
-                .route()
-                .get(filter)
-                .execute()
-                .try_collect()
-                .await
-                .map_err(failed("list the routes"))?;
+            let found: Vec<_> =
+                self.handle.route().get(filter).execute().try_collect().await.map_err(failed("list the routes"))?;
             routes.extend(found);
         }
         Ok(routes)
@@ -152,7 +146,6 @@ impl Netlink {
             .address(mac.octets().to_vec())
             .stp_state(BridgeStpState::Disabled)
             .forward_delay(0)
-            .vlan_filtering(false)
             .nf_call_iptables(false)
             .nf_call_ip6tables(false)
             .nf_call_arptables(false)

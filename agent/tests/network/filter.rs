@@ -42,10 +42,10 @@ fn a_guarded_guest_sends_from_its_own_addresses_only() {
 
         vm.nics[0].anti_spoofing = false;
         networks.attach_vm(&vm).await.unwrap();
-        assert!(guest.runs(&format!("{stolen} {PEER}")));
-        guest.runs(announce);
-        assert!(peer_knows("10.9.1.66"));
-        assert!(guest.runs(&format!("{own} {PEER}")));
+        wait_until("another address is heard", || guest.runs(&format!("{stolen} {PEER}")));
+        forget_neighbours();
+        wait_until("another address is announced", || guest.runs(announce) && peer_knows("10.9.1.66"));
+        wait_until("its own is heard", || guest.runs(&format!("{own} {PEER}")));
     });
 }
 
@@ -58,7 +58,8 @@ fn a_guarded_guest_is_no_dhcp_server() {
         networks.attach_vm(&rogue).await.unwrap();
         let server = Guest::boot(&rogue.nics[0]);
         server.set_address("10.9.1.9");
-        std::fs::write("/run/udhcpd.conf", "start 10.9.1.50\nend 10.9.1.60\ninterface eth0\nlease_file /run/l\n").unwrap();
+        std::fs::write("/run/udhcpd.conf", "start 10.9.1.50\nend 10.9.1.60\ninterface eth0\nlease_file /run/l\n")
+            .unwrap();
         std::fs::write("/run/l", "").unwrap();
         let mut child = std::process::Command::new("ip")
             .args(["netns", "exec", "guest-vnic9.0", "busybox", "udhcpd", "-f", "/run/udhcpd.conf"])
@@ -107,7 +108,8 @@ fn the_services_of_a_host_are_seen_by_its_own_guests_only() {
 fn a_served_guest_s_dhcp_stays_on_the_host() {
     in_namespaces("filter::a_served_guest_s_dhcp_stays_on_the_host", |world| async move {
         let networks = world.networks();
-        std::fs::write("/run/udhcpd.conf", "start 10.9.1.50\nend 10.9.1.60\ninterface wire0\nlease_file /run/l\n").unwrap();
+        std::fs::write("/run/udhcpd.conf", "start 10.9.1.50\nend 10.9.1.60\ninterface wire0\nlease_file /run/l\n")
+            .unwrap();
         std::fs::write("/run/l", "").unwrap();
         let mut other = std::process::Command::new("ip")
             .args(["netns", "exec", "peer", "busybox", "udhcpd", "-f", "/run/udhcpd.conf"])

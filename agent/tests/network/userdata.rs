@@ -26,10 +26,7 @@ fn a_guest_reads_its_own_data_in_both_forms() {
             assert_eq!(get("/latest/user-data"), ok(&format!("#cloud-config\n# {number}\n")));
             assert_eq!(get("/2009-04-04/meta-data/instance-id"), ok(&vm.uuid.to_string()));
             assert_eq!(get("/2016-09-02/meta-data/local-ipv4"), ok(&format!("10.9.1.{number}")));
-            assert_eq!(
-                get("/latest/meta-data/public-keys/0/openssh-key"),
-                ok("ssh-ed25519 AAAA user@example")
-            );
+            assert_eq!(get("/latest/meta-data/public-keys/0/openssh-key"), ok("ssh-ed25519 AAAA user@example"));
             assert_eq!(get("/user-data"), ok(&format!("#cloud-config\n# {number}\n")));
             assert!(get("/meta-data").1.contains(&format!("local-hostname: \"web-{number}\"")));
             assert_eq!(get("/vendor-data"), ok(""));
@@ -73,11 +70,8 @@ fn networks_that_share_a_bridge_serve_their_own_guests() {
             host_routes: Vec::new(),
             ..network()
         };
-        second.nics[0] = gantry_common::agent::Nic {
-            l3_network: other.l3_network,
-            ip: "10.20.0.9".parse().unwrap(),
-            ..nic(10)
-        };
+        second.nics[0] =
+            gantry_common::agent::Nic { l3_network: other.l3_network, ip: "10.20.0.9".parse().unwrap(), ..nic(10) };
         second.networks = vec![other];
         networks.attach_vm(&first).await.unwrap();
         networks.attach_vm(&second).await.unwrap();
