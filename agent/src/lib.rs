@@ -1,6 +1,7 @@
 //! Gantry's host agent: carries out the management node's commands on one KVM host and streams what it observes.
 
 pub mod agent;
+pub mod check;
 pub mod config;
 pub mod host;
 pub mod image;

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod certificate;
 pub mod error;
+pub mod host_check;
 pub mod id;
 pub mod join;
 pub mod net;
