@@ -1,6 +1,7 @@
 //! The hosts: their certificates, the connection to each agent, how hosts join, and what becomes of what they say.
 
 pub mod fleet;
+mod host_tags;
 pub mod join;
 mod join_endpoint;
 pub mod link;
