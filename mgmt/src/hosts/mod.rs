@@ -18,6 +18,6 @@ mod watcher;
 pub use join_endpoint::{join_endpoint, new_join_token};
 pub use looks::Looks;
 pub use observer::Observer;
-pub use prepare::{prepare_host, refresh_network};
+pub use prepare::{prepare_host, refresh_network, release_host};
 pub use reach::*;
 pub use vm_states::judge_deferred;
