@@ -299,6 +299,12 @@ impl JobOperation for DeleteHost {
             Step::remote("take its networks away", |run: Run<Self>| async move {
                 release_host(&run.node, run.params.uuid).await;
                 Ok(run.state)
+            })
+            .undo_remote(|run: Run<Self>| async move {
+                if let Err(failure) = prepare_host(&run.node, run.params.uuid).await {
+                    tracing::warn!(host = %run.params.uuid, error = %failure, "the host that stays is not ready for its cluster");
+                }
+                Ok(run.state)
             }),
             Step::record("delete the host", |tx, run| {
                 let host = require::<Host>(tx, "uuid", run.params.uuid)?;
