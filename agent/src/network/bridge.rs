@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use gantry_common::agent::{AgentError, Bridge};
 
 use super::{
-    address_move::{Addressing, copy_settings},
+    address_move::{Addressing, copy_settings, remove_routes},
     netlink::{Link, Netlink},
     networkd,
     paths::NetworkPaths,
@@ -44,7 +44,8 @@ pub(super) async fn ensure(paths: &NetworkPaths, bridge: &Bridge) -> Result<Link
     match (&existing, physical.controller) {
         (Some(existing), Some(index)) if existing.index == index => {
             // A record that is not settled is what a killed agent leaves.
-            if existing.up && recorded.is_none_or(|recorded| recorded.settled) {
+            let settled = recorded.is_none_or(|recorded| recorded.settled);
+            if existing.up && settled {
                 return Ok(existing.clone());
             }
         }
@@ -93,7 +94,7 @@ async fn build(
         netlink.set_up(physical).await?;
         addressing.switch_routes(netlink, physical, &made).await?;
         addressing.remove_addresses(netlink, physical).await?;
-        addressing.remove_routes(netlink, physical).await?;
+        remove_routes(netlink, physical).await?;
         if configuration.is_some() || networkd::has_files(bridge) {
             networkd::reload().await?;
         }

@@ -146,7 +146,6 @@ impl Netlink {
             .address(mac.octets().to_vec())
             .stp_state(BridgeStpState::Disabled)
             .forward_delay(0)
-            .vlan_filtering(false)
             .nf_call_iptables(false)
             .nf_call_ip6tables(false)
             .nf_call_arptables(false)

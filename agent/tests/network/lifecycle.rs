@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::world::{Guest, SERVICE, dnsmasq_pids, in_namespaces, network, nic, run, vm, wait_until};
+use crate::world::{Guest, SERVICE, assert_same, dnsmasq_pids, in_namespaces, network, nic, run, vm, wait_until};
 
 const INSTANCE_ID: &str = "http://169.254.169.254/latest/meta-data/instance-id";
 
@@ -45,7 +45,7 @@ fn what_died_or_was_flushed_is_brought_back() {
         let pid = dnsmasq_pids()[0];
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
         wait_until("dnsmasq is gone", || dnsmasq_pids().is_empty());
-        networks.restore().await.unwrap();
+        networks.sweep(&HashSet::from([vm.uuid])).await.unwrap();
         assert!(guest.lease().is_some());
 
         run("nft flush ruleset");
@@ -86,7 +86,7 @@ fn removal_leaves_nothing() {
             networks.remove_network(network().l3_network).await.unwrap();
             networks.remove_bridge(&network().bridge).await.unwrap();
         }
-        assert_eq!(world.snapshot(), before);
+        assert_same(&world.snapshot(), &before);
     });
 }
 
@@ -99,7 +99,7 @@ fn only_vms_that_no_longer_run_are_swept() {
         let only_one = world.snapshot();
         networks.attach_vm(&ended).await.unwrap();
         networks.sweep(&HashSet::from([running.uuid])).await.unwrap();
-        assert_eq!(world.snapshot(), only_one);
+        assert_same(&world.snapshot(), &only_one);
     });
 }
 
@@ -109,12 +109,9 @@ fn an_attach_that_fails_leaves_what_was_there_before() {
         let networks = world.networks();
         let mut vm = vm(9);
         let before = world.snapshot();
-        // The name of the namespace's port is taken by something that no bridge takes.
-        run("ip link add blocked type dummy");
         vm.networks[0].bridge.physical_interface = "none0".to_owned();
-        run("ip link delete blocked");
         networks.attach_vm(&vm).await.unwrap_err();
-        assert_eq!(world.snapshot(), before);
+        assert_same(&world.snapshot(), &before);
 
         vm.networks[0] = network();
         networks.attach_vm(&vm).await.unwrap();
@@ -124,7 +121,7 @@ fn an_attach_that_fails_leaves_what_was_there_before() {
         changed.nics[0].ip = "10.9.1.33".parse().unwrap();
         changed.networks[0].bridge.physical_interface = "none0".to_owned();
         networks.attach_vm(&changed).await.unwrap_err();
-        assert_eq!(world.snapshot(), attached);
+        assert_same(&world.snapshot(), &attached);
     });
 }
 
@@ -146,12 +143,13 @@ fn many_vms_attach_and_detach_at_once() {
                 outcome.unwrap().unwrap();
             }
             if attach {
-                assert!(Guest::boot(&vms[7].nics[0]).lease().unwrap().contains("ip=10.9.1.17\n"));
+                let guest = Guest::boot(&vms[7].nics[0]);
+                assert!(guest.lease().unwrap().contains("ip=10.9.1.17\n"));
+                guest.shut_down();
             }
         }
-        run("ip netns delete guest-vnic17.0");
         networks.remove_bridge(&network().bridge).await.unwrap();
-        assert_eq!(world.snapshot(), before);
+        assert_same(&world.snapshot(), &before);
     });
 }
 
