@@ -94,7 +94,6 @@ async fn make_parts(network: &Network, service_address: Ipv4Addr, bridge: &Link)
     program::run("ip", &["-batch", "-"], &pair).await?;
     // The port is no interface of the host's own: it needs no link-local address. A kernel may lack IPv6.
     let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{port}/disable_ipv6"), "1");
-    program::run("ip", &["link", "set", "dev", &port, "master", &bridge.name, "up"], "").await?;
     let mut inside = format!(
         "link set dev lo up\naddress add {service_address}/{} dev {INNER_INTERFACE}\n",
         network.subnet.prefix_len()
@@ -103,7 +102,9 @@ async fn make_parts(network: &Network, service_address: Ipv4Addr, bridge: &Link)
         inside.push_str(&format!("address add {USERDATA_ADDRESS}/32 dev {INNER_INTERFACE}\n"));
     }
     inside.push_str(&format!("link set dev {INNER_INTERFACE} up\n"));
-    program::run("ip", &["-netns", &namespace, "-batch", "-"], &inside).await.map(|_| ())
+    program::run("ip", &["-netns", &namespace, "-batch", "-"], &inside).await?;
+    // Last: a namespace that is joined is complete.
+    program::run("ip", &["link", "set", "dev", &port, "master", &bridge.name, "up"], "").await.map(|_| ())
 }
 
 /// Removes the namespace and its port; none is a success.

@@ -2,7 +2,11 @@
 
 use std::collections::HashSet;
 
-use crate::world::{Guest, SERVICE, assert_same, dnsmasq_pids, in_namespaces, network, nic, run, vm, wait_until};
+use gantry_agent::network::NetworkPaths;
+
+use crate::world::{
+    Guest, SERVICE, assert_same, dnsmasq_pids, in_namespaces, is_running, network, nic, run, vm, wait_until,
+};
 
 const INSTANCE_ID: &str = "http://169.254.169.254/latest/meta-data/instance-id";
 
@@ -164,5 +168,48 @@ fn a_caller_that_gives_up_does_not_leave_half_a_network() {
         networks.attach_vm(&vm).await.unwrap();
         assert!(Guest::boot(&vm.nics[0]).lease().is_some());
         assert_eq!(dnsmasq_pids().len(), 1);
+    });
+}
+
+/// Attaches and detaches for ever, in the namespaces of the test that starts it and kills it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "the process that another test kills"]
+async fn agent_to_be_killed() {
+    let networks = gantry_agent::network::Networks::new(NetworkPaths::default());
+    let vms = [vm(9), vm(10)];
+    networks.restore().await.unwrap();
+    loop {
+        for vm in &vms {
+            networks.attach_vm(vm).await.unwrap();
+        }
+        networks.sweep(&HashSet::from([vms[1].uuid])).await.unwrap();
+        networks.sweep(&HashSet::new()).await.unwrap();
+        networks.remove_bridge(&network().bridge).await.unwrap();
+    }
+}
+
+#[test]
+fn an_agent_killed_at_any_moment_leaves_what_the_next_one_can_clear() {
+    in_namespaces("lifecycle::an_agent_killed_at_any_moment_leaves_what_the_next_one_can_clear", |world| async move {
+        let before = world.snapshot();
+        for round in 0..40u64 {
+            let mut agent = std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["lifecycle::agent_to_be_killed", "--exact", "--ignored", "--nocapture"])
+                .stdout(std::process::Stdio::null())
+                .spawn()
+                .unwrap();
+            // Moments spread over more than one turn of the agent's loop.
+            std::thread::sleep(std::time::Duration::from_millis(5 + 13 * round % 250));
+            assert!(agent.try_wait().unwrap().is_none(), "the agent failed by itself in round {round}");
+            agent.kill().unwrap();
+            agent.wait().unwrap();
+            // What it had started still runs for a moment, less than a new start of the agent takes.
+            wait_until("its programs end", || !["ip", "nft", "nsenter"].iter().any(|name| is_running(name)));
+        }
+        let networks = world.networks();
+        networks.restore().await.unwrap();
+        networks.sweep(&HashSet::new()).await.unwrap();
+        networks.remove_bridge(&network().bridge).await.unwrap();
+        assert_same(&world.snapshot(), &before);
     });
 }

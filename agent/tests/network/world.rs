@@ -140,15 +140,23 @@ pub fn addresses(interface: &str) -> String {
         .collect()
 }
 
-/// The processes that are dnsmasq; in the test's process namespace there are only its own.
-pub fn dnsmasq_pids() -> Vec<i32> {
+/// The processes of that name; in the test's process namespace there are only its own.
+fn pids(name: &str) -> Vec<i32> {
     fs::read_dir("/proc")
         .unwrap()
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "dnsmasq"))
+        .filter(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == name))
         .filter(|pid| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty()))
         .collect()
+}
+
+pub fn dnsmasq_pids() -> Vec<i32> {
+    pids("dnsmasq")
+}
+
+pub fn is_running(name: &str) -> bool {
+    !pids(name).is_empty()
 }
 
 pub fn bridge() -> Bridge {
