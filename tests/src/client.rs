@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha512};
 use uuid::Uuid;
 
-use crate::{ALWAYS, eventually};
+use crate::{ALWAYS, patience::quietly};
 
 const BASE: &str = "/zstack/v1";
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -155,12 +155,9 @@ impl Client {
     /// When it does not end.
     pub fn wait_for_job(&self, job: &str) -> Result<Value, ApiError> {
         let path = format!("/api-jobs/{job}");
-        let mut answer = None;
-        eventually(&format!("job {job} ends"), ALWAYS, || {
-            let (status, reply) = self.send("GET", &path, &[], None, None).ok()?;
-            (status != 202).then(|| answer = Some((status, reply)))
-        });
-        settled(answer.unwrap())
+        settled(quietly(&format!("job {job} ends"), ALWAYS, || {
+            self.send("GET", &path, &[], None, None).ok().filter(|(status, _)| *status != 202)
+        }))
     }
 
     fn change(

@@ -14,7 +14,7 @@ use nix::{
 };
 use tempfile::TempDir;
 
-use crate::{ALWAYS, Client, eventually};
+use crate::{ALWAYS, Client, patience::quietly};
 
 const ADMIN_PASSWORD: &str = "a password of the tests";
 /// How much of its log is shown when a test fails.
@@ -75,7 +75,7 @@ impl Management {
             .spawn()
             .unwrap();
         self.process = Some(process);
-        eventually("the management node answers", ALWAYS, || {
+        quietly("the management node answers", ALWAYS, || {
             let ended = self.process.as_mut().unwrap().try_wait().unwrap();
             // One with a fail point may end while it takes up its jobs.
             assert!(ended.is_none() || !once.is_empty(), "the node ended at its start: {ended:?}");

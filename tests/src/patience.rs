@@ -12,11 +12,18 @@ pub const AS_AN_EVENT: Duration = Duration::from_secs(20);
 ///
 /// # Panics
 /// When there is nothing to see in time.
-pub fn eventually<T>(what: &str, within: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn eventually<T>(what: &str, within: Duration, look: impl FnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    let seen = quietly(what, within, look);
+    eprintln!("{what}: after {} ms", begin.elapsed().as_millis());
+    seen
+}
+
+/// The same for what happens all the time: it says nothing.
+pub(crate) fn quietly<T>(what: &str, within: Duration, mut look: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     loop {
         if let Some(seen) = look() {
-            eprintln!("{what}: after {} ms", begin.elapsed().as_millis());
             return seen;
         }
         assert!(begin.elapsed() < within, "{what}: not within {} s", within.as_secs());

@@ -104,7 +104,7 @@ fn a_vm_goes_through_its_life_and_leaves_nothing() {
     assert_eq!((client.vm_state(&vm).as_str(), host.domain_state(&vm)), ("Stopped", None));
     act("startVmInstance");
     assert_eq!((client.vm_state(&vm).as_str(), host.domain_state(&vm)), ("Running", Some("running".to_owned())));
-    // The boots were counted on the guest's own disk: it was shut down, not cut off, and its disk was kept.
+    // The guest counts its boots on its own disk, which was kept.
     boots(2);
     assert_eq!(is_as_recorded(&client, host, &vm), ip);
 
