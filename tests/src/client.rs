@@ -24,6 +24,26 @@ pub struct ApiError {
     pub cause: Value,
 }
 
+/// A call that becomes a job.
+#[derive(Debug, Clone)]
+pub struct Call {
+    method: &'static str,
+    path: String,
+    body: Value,
+}
+
+impl Call {
+    /// A POST of `params`.
+    pub fn create(path: &str, params: &Value) -> Self {
+        Self { method: "POST", path: path.to_owned(), body: json!({ "params": params }) }
+    }
+
+    /// A PUT of an action.
+    pub fn act(path: &str, action: &str, params: &Value) -> Self {
+        Self { method: "PUT", path: path.to_owned(), body: json!({ action: params }) }
+    }
+}
+
 /// A logged-in client.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -68,16 +88,7 @@ impl Client {
     /// # Errors
     /// What the node answered.
     pub fn create(&self, path: &str, params: &Value) -> Result<Value, ApiError> {
-        let job = Self::new_job();
-        self.create_as(&job, path, params)
-    }
-
-    /// The same with a job id of the caller's choice.
-    ///
-    /// # Errors
-    /// What the node answered.
-    pub fn create_as(&self, job: &str, path: &str, params: &Value) -> Result<Value, ApiError> {
-        self.change("POST", path, &[], Some(&json!({ "params": params })), job).map(|reply| reply["inventory"].clone())
+        self.call_as(&Self::new_job(), &Call::create(path, params)).map(|reply| reply["inventory"].clone())
     }
 
     /// PUTs an action, such as `stopVmInstance`, and answers the reply of its job.
@@ -85,7 +96,7 @@ impl Client {
     /// # Errors
     /// What the node answered.
     pub fn act(&self, path: &str, action: &str, params: &Value) -> Result<Value, ApiError> {
-        self.change("PUT", path, &[], Some(&json!({ action: params })), &Self::new_job())
+        self.call_as(&Self::new_job(), &Call::act(path, action, params))
     }
 
     /// DELETEs and waits for the job.
@@ -97,8 +108,16 @@ impl Client {
     }
 
     /// Sends a call without waiting for anything; the connection may break, as it does when the node is killed.
-    pub fn submit(&self, method: &str, path: &str, body: &Value, job: &str) {
-        let _ = self.send(method, path, &[], Some(body), Some(job));
+    pub fn submit(&self, job: &str, call: &Call) {
+        let _ = self.send(call.method, &call.path, &[], Some(&call.body), Some(job));
+    }
+
+    /// Sends a call, perhaps once more, and waits for its job.
+    ///
+    /// # Errors
+    /// What the node answered.
+    pub fn call_as(&self, job: &str, call: &Call) -> Result<Value, ApiError> {
+        self.change(call.method, &call.path, &[], Some(&call.body), job)
     }
 
     /// The inventories that meet all conditions, such as `uuid=…`.
@@ -141,9 +160,10 @@ impl Client {
         Uuid::new_v4().simple().to_string()
     }
 
-    /// Whether the node knows the job at all.
-    pub fn knows_job(&self, job: &str) -> bool {
-        self.send("GET", &format!("/api-jobs/{job}"), &[], None, None).is_ok_and(|(status, _)| status != 404)
+    /// Whether the job has ended; not, if the node does not answer.
+    pub fn has_ended(&self, job: &str) -> bool {
+        let polled = self.send("GET", &format!("/api-jobs/{job}"), &[], None, None);
+        polled.is_ok_and(|(status, _)| matches!(status, 200 | 503))
     }
 
     /// Waits for a job's end.

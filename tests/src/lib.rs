@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a scenario ends where it cannot go on")]
 
 mod client;
+mod footprint;
 mod guest;
 mod image_server;
 mod lab;
@@ -11,7 +12,8 @@ mod management;
 mod patience;
 mod site;
 
-pub use client::{ApiError, Client, text};
+pub use client::{ApiError, Call, Client, text};
+pub use footprint::Footprint;
 pub use guest::{Console, userdata_tag};
 pub use image_server::ImageServer;
 pub use lab::{Kind, Lab, LabHost, PASSWORD};
