@@ -9,7 +9,7 @@ use gantry_common::{
 };
 use parking_lot::Mutex;
 use rcgen::{CertificateParams, KeyPair};
-use rustls::ServerConfig;
+use rustls::{ClientConfig, ServerConfig, SignatureScheme, client::ResolvesClientCert, sign::CertifiedKey};
 use zeroize::Zeroizing;
 
 use super::{
@@ -101,6 +101,12 @@ impl Identity {
         Arc::clone(&state.server)
     }
 
+    /// TLS towards peers' agents, which must show the certificate of the host they are dialled as. It shows the
+    /// certificate this host has at the time.
+    pub fn client_config(self: &Arc<Self>) -> Result<ClientConfig, KeyError> {
+        self.keys().client_config(Arc::new(CurrentCertificate(Arc::clone(self))))
+    }
+
     /// A signing request for the next certificate. Its key stays here, and is the same until it has its certificate.
     pub fn request_certificate(&self) -> Result<CertificateRequest, AgentError> {
         let mut state = self.state.lock();
@@ -144,6 +150,25 @@ impl Identity {
         state.keys = keys;
         state.server = server;
         Ok(())
+    }
+}
+
+/// Shows the certificate as it is when a connection is made.
+struct CurrentCertificate(Arc<Identity>);
+
+impl std::fmt::Debug for CurrentCertificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("CurrentCertificate").field(&self.0.host).finish()
+    }
+}
+
+impl ResolvesClientCert for CurrentCertificate {
+    fn resolve(&self, _hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.keys().certificate())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
     }
 }
 

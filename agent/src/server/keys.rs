@@ -5,7 +5,7 @@ use std::{sync::Arc, time::SystemTime};
 use gantry_common::certificate::{CertificateFacts, InvalidCertificate};
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
-    client::Resumption,
+    client::{ResolvesClientCert, Resumption},
     crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject},
     server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier, danger::ClientCertVerifier},
@@ -77,6 +77,11 @@ impl Keys {
         &self.facts
     }
 
+    /// The certificate with its key.
+    pub fn certificate(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.certificate)
+    }
+
     /// Whether `certificate_pem` is this certificate.
     pub fn is_certificate(&self, certificate_pem: &str) -> bool {
         certificates("certificate", certificate_pem).is_ok_and(|chain| chain == self.certificate.cert)
@@ -111,12 +116,12 @@ impl Keys {
         Ok(config)
     }
 
-    /// TLS towards a peer's agent, which must show the certificate of the host it is dialled as.
-    pub fn client_config(&self) -> Result<ClientConfig, KeyError> {
+    /// TLS towards agents of the same authority, with the certificate that `resolver` gives.
+    pub fn client_config(&self, resolver: Arc<dyn ResolvesClientCert>) -> Result<ClientConfig, KeyError> {
         let mut config = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&TLS13])?
             .with_root_certificates(Arc::clone(&self.trusted))
-            .with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(Arc::clone(&self.certificate))));
+            .with_client_cert_resolver(resolver);
         config.resumption = Resumption::disabled();
         Ok(config)
     }

@@ -28,7 +28,7 @@ const QEMU_USERS: &[&str] = &["libvirt-qemu", "qemu"];
 pub(crate) fn open(root: &StorageRoot) -> Result<StorageCapacity, AgentError> {
     if let Some(user) = QEMU_USERS.iter().find_map(|name| User::from_name(name).ok().flatten()) {
         // Before anything is made: what is made can be passed through.
-        let existing = root.as_path().ancestors().find(|directory| directory.exists()).unwrap_or(root.as_path());
+        let existing = root.as_path().ancestors().find(|directory| directory.is_dir()).unwrap_or(root.as_path());
         require_passable(root, existing, &user.name, user.uid)?;
     }
     make_directories(root.as_path()).map_err(|error| file_error(root.as_path(), 1, &error))?;
@@ -122,6 +122,7 @@ mod tests {
     #[test]
     fn a_file_in_the_place_of_the_directory_is_named() {
         let parent = tempfile::tempdir().unwrap();
+        fs::set_permissions(parent.path(), Permissions::from_mode(0o755)).unwrap();
         let path = parent.path().join("storage");
         fs::write(&path, "a file").unwrap();
         let root = StorageRoot::parse("root", path.to_str().unwrap()).unwrap();

@@ -23,7 +23,7 @@ const DIRECTORY_MODE: u32 = 0o755;
 /// libvirt gives a volume or image to QEMU's user when a VM needs it; nobody else may read a guest's data.
 const FILE_MODE: u32 = 0o600;
 /// How often a directory may vanish, because a neighbour was deleted, between making it and using it.
-const DIRECTORY_ATTEMPTS: usize = 16;
+const DIRECTORY_ATTEMPTS: usize = 1000;
 
 /// A file being made beside the path it is meant for. Dropped before [`PartFile::commit`], it is gone, and so are the
 /// directories that were made for it.

@@ -6,6 +6,7 @@ mod commands;
 mod connecting;
 mod double;
 mod following;
+mod joining;
 mod renewal;
 mod roles;
 mod wire;

@@ -58,7 +58,7 @@ fn client() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
 async fn a_peer_may_read_images_and_nothing_else() {
     let (_directory, authority) = authority();
     let agent = RunningAgent::start(&authority).await;
-    let peer = Arc::new(identity(&authority, HostUuid::random()).keys().client_config().unwrap());
+    let peer = Arc::new(identity(&authority, HostUuid::random()).client_config().unwrap());
     for (method, path, expected) in [
         (Method::POST, "/v1/commands/describe_host", StatusCode::FORBIDDEN),
         (Method::POST, "/v1/commands/cancel_operation", StatusCode::FORBIDDEN),

@@ -9,6 +9,7 @@ use gantry_common::{
     agent::{CacheImage, CreateVolume, DeleteVolume, EvictImage},
     id::VolumeUuid,
 };
+use tokio::{io::AsyncReadExt, net::UnixStream};
 
 use super::*;
 use crate::storage::Storages;
@@ -161,6 +162,10 @@ async fn a_disc_that_qemu_has_open_is_not_evicted() {
     while !socket.exists() {
         tokio::task::yield_now().await;
     }
+    // It listens before it opens the disc, and greets after.
+    let mut greeting = [0; 8];
+    UnixStream::connect(&socket).await.unwrap().read_exact(&mut greeting).await.unwrap();
+    assert_eq!(&greeting, b"NBDMAGIC");
     let error = setting.images.evict_image(&call(), setting.evict()).await.unwrap_err();
     assert!(matches!(&error, AgentError::InUse { user, .. } if user.contains("VM")), "{error:?}");
     drop(qemu);
