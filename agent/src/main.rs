@@ -11,6 +11,7 @@ use std::{
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use gantry_agent::{
+    check::{self, CheckArgs},
     config::{Config, DEFAULT_PATH},
     image::http_client,
     join::Joining,
@@ -41,6 +42,8 @@ enum Command {
     Serve,
     /// Make this host one of a management node's.
     Join(JoinArgs),
+    /// Say whether this machine is fit to be a KVM host, and what to do where it is not.
+    Check(CheckArgs),
 }
 
 #[derive(Args)]
@@ -76,7 +79,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr();
     match run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             tracing::error!("{error:#}");
             ExitCode::FAILURE
@@ -84,7 +87,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     // Two workers serve the node's one connection with ease; libvirt's calls have threads of their own.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -93,8 +96,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         .build()
         .context("the runtime")?;
     match cli.command {
-        Command::Serve => runtime.block_on(serve::serve(Config::load(&cli.config)?)),
-        Command::Join(args) => runtime.block_on(join(args, cli.config)),
+        Command::Serve => runtime.block_on(serve::serve(Config::load(&cli.config)?)).map(|()| ExitCode::SUCCESS),
+        Command::Join(args) => runtime.block_on(join(args, cli.config)).map(|()| ExitCode::SUCCESS),
+        Command::Check(args) => check::run(&args),
     }
 }
 

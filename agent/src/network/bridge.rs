@@ -42,12 +42,13 @@ pub(super) async fn ensure(paths: &NetworkPaths, bridge: &Bridge) -> Result<Link
     }
     let recorded = record::load::<BridgeRecord>(&paths.bridge(&bridge.name))?;
     match (&existing, physical.controller) {
-        (Some(existing), Some(index)) if existing.index == index => {
-            // A record that is not settled is what a killed agent leaves.
-            if existing.up && recorded.is_none_or(|recorded| recorded.settled) {
-                return Ok(existing.clone());
-            }
+        // A record that is not settled is what a killed agent leaves.
+        (Some(existing), Some(index))
+            if existing.index == index && existing.up && recorded.as_ref().is_none_or(|recorded| recorded.settled) =>
+        {
+            return Ok(existing.clone());
         }
+        (Some(existing), Some(index)) if existing.index == index => {}
         (_, Some(index)) => return Err(controlled_by(&netlink, &physical, index).await?),
         (Some(existing), None) if recorded.is_none() => {
             if let Some(port) = netlink.links().await?.iter().find(|link| link.controller == Some(existing.index)) {

@@ -30,11 +30,14 @@ pub trait SyncOperation: Declared {
     fn answer(self, caller: Caller) -> impl Future<Output = Result<Value, Failure>> + Send;
 }
 
+/// Answers a call with checked parameters at once.
+pub type SyncHandler = fn(Caller, Map<String, Value>) -> BoxFuture<'static, Result<Value, Failure>>;
+
 /// How an operation is carried out.
 #[derive(Clone, Copy)]
 pub enum Handler {
     /// At once.
-    Sync(fn(Caller, Map<String, Value>) -> BoxFuture<'static, Result<Value, Failure>>),
+    Sync(SyncHandler),
     /// By job.
     Job(JobHandler),
     /// By the query engine.

@@ -57,10 +57,10 @@ async fn deliver(node: Arc<Node>, job: JobRecord) {
         match sent {
             Ok(response) if response.status().is_success() => break,
             Ok(response) => {
-                tracing::warn!(job = %job.uuid, status = %response.status(), "the webhook's receiver refused")
+                tracing::warn!(job = %job.uuid, status = %response.status(), "the webhook's receiver refused");
             }
             Err(error) => {
-                tracing::warn!(job = %job.uuid, error = %error.without_url(), "the webhook's receiver is away")
+                tracing::warn!(job = %job.uuid, error = %error.without_url(), "the webhook's receiver is away");
             }
         }
         if Timestamp::now().plus(wait) > deadline {

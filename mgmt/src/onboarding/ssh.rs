@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
 use parking_lot::Mutex;
 use russh::{
     Channel, Disconnect, MethodKind, MethodSet,
@@ -22,6 +23,11 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(15);
 /// How long a login may take. PAM makes a wrong password wait some seconds.
 const LOGIN_DEADLINE: Duration = Duration::from_secs(30);
+/// Data that the host does not acknowledge for this long ends the connection. The keepalives below cannot notice that:
+/// they wait behind the data.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(20);
+/// How long a goodbye may take.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 /// A host that does not answer this often in a row at this interval is gone.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_MAX: usize = 3;
@@ -74,7 +80,7 @@ impl Ssh {
 
     pub(super) async fn close(self) {
         // Whoever closes is done with the host; if the goodbye does not arrive, sshd notices the closed socket.
-        let _ = self.handle.disconnect(Disconnect::ByApplication, "", "en").await;
+        let _ = timeout(CLOSE_DEADLINE, self.handle.disconnect(Disconnect::ByApplication, "", "en")).await;
     }
 }
 
@@ -92,14 +98,22 @@ async fn reach(target: &SshTarget) -> Result<TcpStream, OnboardingError> {
     for socket_address in addresses {
         match timeout(CONNECT_DEADLINE, TcpStream::connect(socket_address)).await {
             Ok(Ok(stream)) => {
-                let _ = stream.set_nodelay(true);
-                return Ok(stream);
+                return match prepare(&stream) {
+                    Ok(()) => Ok(stream),
+                    Err(error) => Err(unreachable(target, &error)),
+                };
             }
             Ok(Err(error)) => failure = unreachable(target, &error),
             Err(_) => failure = no_answer(target),
         }
     }
     Err(failure)
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let milliseconds = u32::try_from(UNACKNOWLEDGED_MAX.as_millis()).unwrap_or(u32::MAX);
+    setsockopt(stream, TcpUserTimeout, &milliseconds).map_err(io::Error::from)
 }
 
 fn unresolved(host: &HostAddress, reason: String) -> OnboardingError {

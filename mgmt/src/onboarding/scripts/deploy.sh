@@ -1,5 +1,5 @@
 # Puts the agent in place and starts it. Input: the management node's uuid; the program's SHA-256; in base64 the files
-# ca.pem, agent.pem, agent.key, unit, agent.toml; then, if it answers agent=wanted, the program, compressed by gzip.
+# ca.pem, cert.pem, key.pem, unit, agent.toml; then, if it answers agent=wanted, the program, compressed by gzip.
 locked=no recorded=no replaced=no
 
 finish() {
@@ -22,7 +22,7 @@ trap 'exit 1' INT TERM
 receive() {
   read -r node && read -r digest || fail $incomplete 'the input ended early'
   { [ -d /var/lib/gantry ] || mkdir -m 755 /var/lib/gantry; } && mkdir -p "$state" && mkdir "$stage" || exit 1
-  for name in ca.pem agent.pem agent.key unit agent.toml; do
+  for name in ca.pem cert.pem key.pem unit agent.toml; do
     read -r line || fail $incomplete 'the input ended early'
     printf '%s\n' "$line" | base64 -d >"$stage/$name" || exit 1
   done
@@ -32,8 +32,7 @@ receive() {
   fi
   echo agent=wanted
   # The limit ends a run whose sender vanished without closing the connection.
-  timeout 900 gzip -dc >"$stage/agent" 2>"$stage/log" ||
-    fail $incomplete "the program did not arrive: $(cat "$stage/log")"
+  said=$({ timeout 900 gzip -dc >"$stage/agent"; } 2>&1) || fail $incomplete "the program did not arrive: $said"
   [ "$(sha256sum "$stage/agent" | cut -d' ' -f1)" = "$digest" ] ||
     fail $incomplete 'the program that arrived is not the one that was sent'
 }
@@ -91,13 +90,13 @@ fi
 lay_out $changed || exit 1
 program=$(target agent)
 if [ -e "$program.gantry-new" ]; then program=$program.gantry-new; fi
-timeout 20 "$program" --version >/dev/null 2>"$stage/log" || fail $agent_does_not_run "$(tail -c 2000 "$stage/log")"
+said=$(timeout 20 "$program" --version 2>&1) || fail $agent_does_not_run "$said"
 record || exit 1
 replaced=yes
 for name in $changed; do
   mv -f "$(target "$name").gantry-new" "$(target "$name")" || exit 1
 done
 since=$(date '+%F %T')
-launch 2>"$stage/log" ||
-  fail $start_failed "$(cat "$stage/log"; journalctl --unit="$unit" --since="$since" --lines=20 --no-pager --output=cat 2>&1)"
+said=$(launch 2>&1) ||
+  fail $start_failed "$said" "$(journalctl --unit="$unit" --since="$since" --lines=20 --no-pager --output=cat 2>&1)"
 echo result=changed
