@@ -20,7 +20,7 @@ const LOCAL_TABLE: u8 = 255;
 /// The unit of times in routes: USER_HZ, 100 on every architecture that Linux runs KVM on.
 const CLOCK_TICKS_PER_SECOND: u32 = 100;
 /// Settings of an interface that its addresses rely on, under /proc/sys/net.
-const SETTINGS: [(&str, &str); 10] = [
+const SETTINGS: [(&str, &str); 11] = [
     ("ipv4", "forwarding"),
     ("ipv4", "rp_filter"),
     ("ipv4", "arp_ignore"),
@@ -28,6 +28,7 @@ const SETTINGS: [(&str, &str); 10] = [
     ("ipv4", "proxy_arp"),
     ("ipv4", "accept_local"),
     ("ipv6", "disable_ipv6"),
+    ("ipv6", "addr_gen_mode"),
     ("ipv6", "forwarding"),
     ("ipv6", "accept_ra"),
     ("ipv6", "autoconf"),
@@ -46,8 +47,15 @@ impl Addressing {
     /// # Errors
     /// [`AgentError::Network`] when a route cannot be moved.
     pub(super) async fn of(netlink: &Netlink, link: &Link) -> Result<Self, AgentError> {
-        let addresses: Vec<_> =
-            netlink.addresses(link.index).await?.into_iter().filter(|address| !is_link_local_v6(address)).collect();
+        let (mut addresses, mut v6): (Vec<_>, Vec<_>) = netlink
+            .addresses(link.index)
+            .await?
+            .into_iter()
+            .filter(|address| !is_link_local_v6(address))
+            .partition(|address| address.header.family == AddressFamily::Inet);
+        // The kernel lists IPv6 addresses with the newest first; the order decides which one is the source of a packet.
+        v6.reverse();
+        addresses.append(&mut v6);
         let prefixes: Vec<_> = addresses.iter().filter_map(automatic_prefix).collect();
         let mut routes = Vec::new();
         for route in netlink.routes().await? {
@@ -103,17 +111,6 @@ impl Addressing {
         Ok(())
     }
 
-    /// Removes what is left of the routes through `link`.
-    pub(super) async fn remove_routes(&self, netlink: &Netlink, link: &Link) -> Result<(), AgentError> {
-        for route in self.routes.iter().rev() {
-            let message = route_through(route, link.index, link.index);
-            let outcome = netlink.handle().route().del(message).execute().await;
-            unless(&[libc::ESRCH, libc::ENODEV], outcome)
-                .map_err(failed(format!("remove a route through {}", link.name)))?;
-        }
-        Ok(())
-    }
-
     /// Removes the addresses from `link`, the last one first: a first one may take the others of its subnet along.
     pub(super) async fn remove_addresses(&self, netlink: &Netlink, link: &Link) -> Result<(), AgentError> {
         for address in self.addresses.iter().rev() {
@@ -123,6 +120,16 @@ impl Addressing {
         }
         Ok(())
     }
+}
+
+/// Removes what is left of the routes through `link`: the kernel keeps the route of an IPv6 subnet until it expires.
+pub(super) async fn remove_routes(netlink: &Netlink, link: &Link) -> Result<(), AgentError> {
+    for route in netlink.routes().await?.iter().filter(|route| is_movable(route, link.index)) {
+        let message = route_through(route, link.index, link.index);
+        let outcome = netlink.handle().route().del(message).execute().await;
+        unless(&[libc::ESRCH], outcome).map_err(failed(format!("remove a route through {}", link.name)))?;
+    }
+    Ok(())
 }
 
 /// Gives `to` the settings under /proc/sys/net that `from` has. Best effort: not every kernel has every setting.

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use gantry_common::agent::{AgentError, Bridge};
 
 use super::{
-    address_move::{Addressing, copy_settings},
+    address_move::{Addressing, copy_settings, remove_routes},
     netlink::{Link, Netlink},
     networkd,
     paths::NetworkPaths,
@@ -42,13 +42,13 @@ pub(super) async fn ensure(paths: &NetworkPaths, bridge: &Bridge) -> Result<Link
     }
     let recorded = record::load::<BridgeRecord>(&paths.bridge(&bridge.name))?;
     match (&existing, physical.controller) {
-        // A record that is not settled is what a killed agent leaves.
-        (Some(existing), Some(index))
-            if existing.index == index && existing.up && recorded.as_ref().is_none_or(|recorded| recorded.settled) =>
-        {
-            return Ok(existing.clone());
+        (Some(existing), Some(index)) if existing.index == index => {
+            // A record that is not settled is what a killed agent leaves.
+            let settled = recorded.is_none_or(|recorded| recorded.settled);
+            if existing.up && settled {
+                return Ok(existing.clone());
+            }
         }
-        (Some(existing), Some(index)) if existing.index == index => {}
         (_, Some(index)) => return Err(controlled_by(&netlink, &physical, index).await?),
         (Some(existing), None) if recorded.is_none() => {
             if let Some(port) = netlink.links().await?.iter().find(|link| link.controller == Some(existing.index)) {
@@ -94,7 +94,7 @@ async fn build(
         netlink.set_up(physical).await?;
         addressing.switch_routes(netlink, physical, &made).await?;
         addressing.remove_addresses(netlink, physical).await?;
-        addressing.remove_routes(netlink, physical).await?;
+        remove_routes(netlink, physical).await?;
         if configuration.is_some() || networkd::has_files(bridge) {
             networkd::reload().await?;
         }

@@ -19,8 +19,8 @@ use nix::{
 };
 
 use super::{
-    dhcp_options::{DhcpFiles, configuration, lease, options, release},
-    paths::NetworkPaths,
+    dhcp_options::{DhcpFiles, configuration, lease, options, release, secondary_mark},
+    paths::{NetworkPaths, namespace_file},
     program,
     record::{self, Readers, make_directory},
     service_namespace::{self, INNER_INTERFACE, in_namespace},
@@ -33,7 +33,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(5);
 pub(super) async fn ensure(paths: &NetworkPaths, network: &Network) -> Result<(), AgentError> {
     let directory = paths.dhcp(network.l3_network);
     let files = DhcpFiles(&directory);
-    for directory in [&directory, &files.leases(), &files.options()] {
+    for directory in [&paths.root(), &paths.dhcps(), &directory, &files.leases(), &files.options(), &files.secondary()]
+    {
         make_directory(directory, Readers::All)?;
     }
     let options_changed = record::write(&files.options().join("network"), options(network)?.as_bytes(), Readers::All)?;
@@ -67,7 +68,7 @@ pub(super) async fn remove(paths: &NetworkPaths, network: &Network) -> Result<()
 }
 
 /// Gives the interface its lease.
-pub(super) fn add_lease(
+pub(super) async fn add_lease(
     paths: &NetworkPaths,
     network: &Network,
     nic: &Nic,
@@ -79,6 +80,10 @@ pub(super) fn add_lease(
     let existed = path.exists();
     let line = lease(nic, guest_data.hostname.as_deref());
     let changed = record::write(&path, line.as_bytes(), Readers::All)?;
+    if mark_secondary(&files, nic)? && running(&files).is_some() {
+        stop(&files).await?;
+        return start(network, &files).await;
+    }
     // A new file is noticed at once; the old content of a changed one is dropped only on the signal.
     match running(&files) {
         Some(pid) if changed && existed => signal(pid, Signal::SIGHUP),
@@ -86,10 +91,24 @@ pub(super) fn add_lease(
     }
 }
 
+/// Says in dnsmasq's configuration whether the interface is a secondary one. Returns whether that changed; dnsmasq reads
+/// it only when it starts.
+fn mark_secondary(files: &DhcpFiles<'_>, nic: &Nic) -> Result<bool, AgentError> {
+    let path = files.secondary().join(nic.uuid.to_string());
+    if !nic.is_default {
+        return record::write(&path, secondary_mark(nic).as_bytes(), Readers::All);
+    }
+    let changed = path.exists();
+    record::remove(&path)?;
+    Ok(changed)
+}
+
 /// Takes the interface's lease away, so that its address can be another's at once.
 pub(super) async fn remove_lease(paths: &NetworkPaths, network: &Network, nic: &Nic) -> Result<(), AgentError> {
     let directory = paths.dhcp(network.l3_network);
     let files = DhcpFiles(&directory);
+    // What dnsmasq still holds of it until its next start does no harm: the MAC address has no lease.
+    record::remove(&files.secondary().join(nic.uuid.to_string()))?;
     let path = files.leases().join(nic.uuid.to_string());
     if !path.exists() {
         return Ok(());
@@ -110,10 +129,10 @@ pub(super) async fn remove_lease(paths: &NetworkPaths, network: &Network, nic: &
 
 async fn start(network: &Network, files: &DhcpFiles<'_>) -> Result<(), AgentError> {
     record::remove(&files.pid())?;
-    let namespace = service_namespace::name(network.l3_network);
+    let namespace = namespace_file(&service_namespace::name(network.l3_network));
     // dnsmasq returns when its child, a session of its own, is ready to answer.
-    let configuration = configuration_argument(files);
-    program::run("ip", &["netns", "exec", &namespace, "dnsmasq", &configuration], "").await?;
+    let arguments = [format!("--net={}", namespace.display()), "dnsmasq".to_owned(), configuration_argument(files)];
+    program::run("nsenter", &arguments.each_ref().map(String::as_str), "").await?;
     if running(files).is_none() {
         return Err(AgentError::Program {
             program: "dnsmasq".to_owned(),

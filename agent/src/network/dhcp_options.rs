@@ -10,10 +10,9 @@ use ipnet::Ipv4Net;
 
 use super::service_namespace::{INNER_INTERFACE, USERDATA_ADDRESS};
 
-/// The tag of interfaces that carry their guest's default route.
-const DEFAULT: &str = "default";
-/// The tag of a guest's other interfaces.
+/// The tag of interfaces that do not carry their guest's default route.
 const SECONDARY: &str = "secondary";
+const SECONDARY_ONLY: &str = "tag:secondary,";
 
 /// The files dnsmasq reads and writes, all in one directory per network.
 pub(super) struct DhcpFiles<'a>(pub &'a Path);
@@ -31,6 +30,11 @@ impl DhcpFiles<'_> {
         self.0.join("leases")
     }
 
+    /// One file per interface that does not carry its guest's default route.
+    pub(super) fn secondary(&self) -> std::path::PathBuf {
+        self.0.join("secondary")
+    }
+
     pub(super) fn options(&self) -> std::path::PathBuf {
         self.0.join("options")
     }
@@ -43,11 +47,12 @@ pub(super) fn configuration(network: &Network, files: &DhcpFiles<'_>) -> String 
         "port=0\ninterface={INNER_INTERFACE}\nexcept-interface=lo\nbind-interfaces\nno-resolv\nno-hosts\n\
          dhcp-range={network_address},static,{netmask},infinite\ndhcp-authoritative\ndhcp-ignore=tag:!known\n\
          dhcp-lease-max=65536\nleasefile-ro\nquiet-dhcp\ndhcp-hostsdir={leases}\ndhcp-optsdir={options}\n\
-         pid-file={pid}\n",
+         conf-dir={secondary}\npid-file={pid}\n",
         network_address = network.subnet.network(),
         netmask = network.subnet.netmask(),
         leases = files.leases().display(),
         options = files.options().display(),
+        secondary = files.secondary().display(),
         pid = files.pid().display(),
     )
 }
@@ -56,15 +61,15 @@ pub(super) fn configuration(network: &Network, files: &DhcpFiles<'_>) -> String 
 pub(super) fn options(network: &Network) -> Result<String, AgentError> {
     check(network)?;
     let mut text = String::new();
-    // A line without a value keeps dnsmasq from sending its own address.
-    for (tag, gateway) in [(DEFAULT, network.gateway), (SECONDARY, None)] {
+    for (tag, gateway) in [("", network.gateway), (SECONDARY_ONLY, None)] {
+        // A line without a value keeps dnsmasq from sending its own address, or the value of the line without a tag.
         let value = gateway.map_or_else(String::new, |gateway| format!(",{gateway}"));
-        let _ = writeln!(text, "tag:{tag},option:router{value}");
-        let routes = classless_routes(network, gateway);
-        if !routes.is_empty() {
-            let routes: Vec<_> = routes.iter().map(|(prefix, hop)| format!("{prefix},{hop}")).collect();
-            let _ = writeln!(text, "tag:{tag},option:classless-static-route,{}", routes.join(","));
-        }
+        let _ = writeln!(text, "{tag}option:router{value}");
+        let routes: String = classless_routes(network, gateway)
+            .into_iter()
+            .map(|(prefix, next_hop)| format!(",{prefix},{next_hop}"))
+            .collect();
+        let _ = writeln!(text, "{tag}option:classless-static-route{routes}");
     }
     let servers: String = network.dns.iter().map(|server| format!(",{server}")).collect();
     let _ = writeln!(text, "option:dns-server{servers}");
@@ -94,10 +99,17 @@ fn classless_routes(network: &Network, gateway: Option<Ipv4Addr>) -> Vec<(Ipv4Ne
 }
 
 /// An interface's lease: one line, as in dnsmasq's `dhcp-host`.
+///
+/// It must not set a tag: dnsmasq, 2.90 at least, ends with a double free when it reads such a line again after it served
+/// the interface.
 pub(super) fn lease(nic: &Nic, hostname: Option<&str>) -> String {
-    let tag = if nic.is_default { DEFAULT } else { SECONDARY };
     let hostname = hostname.and_then(host_label).map_or_else(String::new, |label| format!(",{label}"));
-    format!("{},set:{tag},{}{hostname},infinite\n", nic.mac, nic.ip)
+    format!("{},{}{hostname},infinite\n", nic.mac, nic.ip)
+}
+
+/// What marks an interface as secondary, in dnsmasq's configuration.
+pub(super) fn secondary_mark(nic: &Nic) -> String {
+    format!("dhcp-mac=set:{SECONDARY},{}\n", nic.mac)
 }
 
 /// The first label of a host name, where it is one that DHCP can carry.
@@ -192,8 +204,8 @@ mod tests {
     fn option_121_repeats_the_default_route_and_leads_to_the_user_data() {
         assert_eq!(
             options(&network()).unwrap(),
-            "tag:default,option:router,10.9.1.1\n\
-             tag:default,option:classless-static-route,10.8.0.0/16,10.9.1.7,169.254.169.254/32,10.9.1.2,0.0.0.0/0,10.9.1.1\n\
+            "option:router,10.9.1.1\n\
+             option:classless-static-route,10.8.0.0/16,10.9.1.7,169.254.169.254/32,10.9.1.2,0.0.0.0/0,10.9.1.1\n\
              tag:secondary,option:router\n\
              tag:secondary,option:classless-static-route,10.8.0.0/16,10.9.1.7,169.254.169.254/32,10.9.1.2\n\
              option:dns-server,9.9.9.9,1.1.1.1\n\
@@ -215,7 +227,8 @@ mod tests {
         };
         assert_eq!(
             options(&bare).unwrap(),
-            "tag:default,option:router\ntag:secondary,option:router\noption:dns-server\n"
+            "option:router\noption:classless-static-route\ntag:secondary,option:router\n\
+             tag:secondary,option:classless-static-route\noption:dns-server\n"
         );
     }
 
@@ -252,12 +265,11 @@ mod tests {
             is_default: true,
             anti_spoofing: true,
         };
-        assert_eq!(lease(&nic, Some("web-1.example.com")), "fa:00:00:00:00:01,set:default,10.9.1.9,web-1,infinite\n");
+        assert_eq!(lease(&nic, Some("web-1.example.com")), "fa:00:00:00:00:01,10.9.1.9,web-1,infinite\n");
         for unusable in [None, Some("a b"), Some("a,ignore"), Some("x\n"), Some("")] {
-            assert_eq!(lease(&nic, unusable), "fa:00:00:00:00:01,set:default,10.9.1.9,infinite\n");
+            assert_eq!(lease(&nic, unusable), "fa:00:00:00:00:01,10.9.1.9,infinite\n");
         }
-        let other = Nic { is_default: false, ..nic };
-        assert_eq!(lease(&other, None), "fa:00:00:00:00:01,set:secondary,10.9.1.9,infinite\n");
+        assert_eq!(secondary_mark(&nic), "dhcp-mac=set:secondary,fa:00:00:00:00:01\n");
     }
 
     #[test]

@@ -35,15 +35,29 @@ impl HostNetworks {
             let restored = self.ensure_bridge(&bridge).await.map(|_| ());
             outcome = first_error(outcome, restored, &format!("bridge {}", bridge.name));
         }
-        for network in self.networks()? {
-            let restored = self.ensure_network(&network).await;
-            outcome = first_error(outcome, restored, &format!("L3 network {}", network.l3_network));
+        let revived = self.revive_networks().await;
+        outcome.and(revived)
+    }
+
+    /// Brings up again what died of the networks' services.
+    pub(super) async fn revive_networks(&self) -> Result<(), AgentError> {
+        let mut outcome = Ok(());
+        for Network { l3_network, .. } in self.networks()? {
+            let _network = self.network_locks.lock(l3_network).await;
+            // It may have been removed since the list was made.
+            let Some(network) = self.network(l3_network)? else { continue };
+            let revived = self.ensure_network_locked(&network).await;
+            outcome = first_error(outcome, revived, &format!("L3 network {l3_network}"));
         }
         outcome
     }
 
     pub(super) async fn ensure_network(&self, network: &Network) -> Result<(), AgentError> {
         let _network = self.network_locks.lock(network.l3_network).await;
+        self.ensure_network_locked(network).await
+    }
+
+    async fn ensure_network_locked(&self, network: &Network) -> Result<(), AgentError> {
         check(network)?;
         let bridge = self.ensure_bridge(&network.bridge).await?;
         let before = self.network(network.l3_network)?;
@@ -115,7 +129,7 @@ impl HostNetworks {
         for VmRecord { vm, nics, guest_data } in self.vms()? {
             for nic in nics.iter().filter(|nic| nic.l3_network == l3_network) {
                 if network.dhcp {
-                    dhcp::add_lease(&self.paths, network, nic, &guest_data)?;
+                    dhcp::add_lease(&self.paths, network, nic, &guest_data).await?;
                 }
                 userdata::add(&self.paths, vm, nic, &guest_data)?;
             }

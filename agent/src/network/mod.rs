@@ -80,8 +80,8 @@ impl Networks {
         self.to_the_end(|host| async move { host.restore().await }).await
     }
 
-    /// Takes away the leases, user data and rules of VMs that are not in `running`, and loads the packet filter again if
-    /// another program removed it. A VM that is about to start counts as running.
+    /// Takes away the leases, user data and rules of VMs that are not in `running`, and brings up again what died or was
+    /// removed by another program: DHCP, user data, the packet filter. A VM that is about to start counts as running.
     ///
     /// # Errors
     /// The first of the errors; every other VM was dealt with nevertheless.

@@ -18,7 +18,8 @@ impl Default for NetworkPaths {
 }
 
 impl NetworkPaths {
-    fn root(&self) -> PathBuf {
+    /// Everything of the network's.
+    pub(super) fn root(&self) -> PathBuf {
         self.run_dir.join("network")
     }
 
@@ -52,9 +53,14 @@ impl NetworkPaths {
         self.networks().join(format!("{l3_network}.json"))
     }
 
-    /// What dnsmasq reads for the L3 network. Readable by all, since dnsmasq gives up root.
+    /// One directory per L3 network with DHCP. Readable by all, since dnsmasq gives up root.
+    pub(super) fn dhcps(&self) -> PathBuf {
+        self.root().join("dhcp")
+    }
+
+    /// What dnsmasq reads for the L3 network.
     pub(super) fn dhcp(&self, l3_network: L3NetworkUuid) -> PathBuf {
-        self.root().join("dhcp").join(l3_network.to_string())
+        self.dhcps().join(l3_network.to_string())
     }
 
     /// What the guests of the L3 network are told, one file per IP address.

@@ -86,14 +86,14 @@ async fn make_parts(network: &Network, service_address: Ipv4Addr, bridge: &Link)
         fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1").or(Ok(()))
     })
     .await?;
-    let outside = format!(
-        "link add name {port} mtu {mtu} addrgenmode none type veth peer name {INNER_INTERFACE} mtu {mtu} address {mac} \
-         netns {namespace}\nlink set dev {port} master {bridge} up\n",
+    let pair = format!(
+        "link add name {port} mtu {mtu} type veth peer name {INNER_INTERFACE} mtu {mtu} address {mac} netns {namespace}\n",
         mtu = bridge.mtu,
         mac = mac(network.l3_network),
-        bridge = bridge.name,
     );
-    program::run("ip", &["-batch", "-"], &outside).await?;
+    program::run("ip", &["-batch", "-"], &pair).await?;
+    // The port is no interface of the host's own: it needs no link-local address. A kernel may lack IPv6.
+    let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{port}/disable_ipv6"), "1");
     let mut inside = format!(
         "link set dev lo up\naddress add {service_address}/{} dev {INNER_INTERFACE}\n",
         network.subnet.prefix_len()
@@ -102,7 +102,9 @@ async fn make_parts(network: &Network, service_address: Ipv4Addr, bridge: &Link)
         inside.push_str(&format!("address add {USERDATA_ADDRESS}/32 dev {INNER_INTERFACE}\n"));
     }
     inside.push_str(&format!("link set dev {INNER_INTERFACE} up\n"));
-    program::run("ip", &["-netns", &namespace, "-batch", "-"], &inside).await.map(|_| ())
+    program::run("ip", &["-netns", &namespace, "-batch", "-"], &inside).await?;
+    // Last: a namespace that is joined is complete.
+    program::run("ip", &["link", "set", "dev", &port, "master", &bridge.name, "up"], "").await.map(|_| ())
 }
 
 /// Removes the namespace and its port; none is a success.

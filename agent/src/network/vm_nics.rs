@@ -48,6 +48,7 @@ impl HostNetworks {
                 outcome = first_error(outcome, self.detach_vm(vm).await, &format!("VM {vm}"));
             }
         }
+        outcome = outcome.and(self.revive_networks().await);
         let _filter = self.filter_lock.lock().await;
         if !self.all_elements()?.is_empty() && !packet_filter::is_loaded().await? {
             tracing::warn!("the packet filter was removed by another program; loading it again");
@@ -87,7 +88,7 @@ impl HostNetworks {
             let _network = self.network_locks.lock(nic.l3_network).await;
             let Some(network) = self.network(nic.l3_network)? else { continue };
             if network.dhcp {
-                dhcp::add_lease(&self.paths, &network, nic, &record.guest_data)?;
+                dhcp::add_lease(&self.paths, &network, nic, &record.guest_data).await?;
             }
             if isolation::has_services(&network) {
                 userdata::add(&self.paths, record.vm, nic, &record.guest_data)?;

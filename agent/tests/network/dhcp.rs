@@ -2,7 +2,31 @@
 
 use gantry_common::agent::{AgentError, HostRoute, Network};
 
-use crate::world::{Guest, dnsmasq_pids, in_namespaces, network, nic, run, vm};
+use crate::world::{Guest, assert_same, dnsmasq_pids, in_namespaces, network, nic, run, vm};
+
+/// Leases are asked for and given back, and dnsmasq reads its files again after each.
+#[test]
+fn dhcp_outlives_many_changes() {
+    in_namespaces("dhcp::dhcp_outlives_many_changes", |world| async move {
+        let networks = world.networks();
+        let stays = vm(9);
+        networks.attach_vm(&stays).await.unwrap();
+        let guest = Guest::boot(&stays.nics[0]);
+        let before = dnsmasq_pids();
+        for number in 10..15 {
+            let mut vm = vm(number);
+            networks.attach_vm(&vm).await.unwrap();
+            let other = Guest::boot(&vm.nics[0]);
+            assert!(guest.lease().is_some() && other.lease().is_some());
+            vm.guest_data.hostname = Some("renamed".to_owned());
+            networks.attach_vm(&vm).await.unwrap();
+            assert_eq!(value(&other.lease().unwrap(), "hostname"), Some("renamed"));
+            networks.detach_vm(vm.uuid).await.unwrap();
+            assert_eq!(other.lease(), None);
+        }
+        assert_eq!(dnsmasq_pids(), before);
+    });
+}
 
 fn value<'a>(lease: &'a str, name: &str) -> Option<&'a str> {
     lease.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
@@ -143,7 +167,7 @@ fn values_that_cannot_be_served_are_refused_and_nothing_is_made() {
         wrong.nics[0].ip = "10.77.0.1".parse().unwrap();
         let error = networks.attach_vm(&wrong).await.unwrap_err();
         assert!(error.to_string().starts_with("ip '10.77.0.1'"), "{error}");
-        assert_eq!(world.snapshot(), before);
+        assert_same(&world.snapshot(), &before);
         assert_eq!(run("nft list ruleset"), "");
     });
 }

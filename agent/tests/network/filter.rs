@@ -42,10 +42,10 @@ fn a_guarded_guest_sends_from_its_own_addresses_only() {
 
         vm.nics[0].anti_spoofing = false;
         networks.attach_vm(&vm).await.unwrap();
-        assert!(guest.runs(&format!("{stolen} {PEER}")));
-        guest.runs(announce);
-        assert!(peer_knows("10.9.1.66"));
-        assert!(guest.runs(&format!("{own} {PEER}")));
+        wait_until("another address is heard", || guest.runs(&format!("{stolen} {PEER}")));
+        forget_neighbours();
+        wait_until("another address is announced", || guest.runs(announce) && peer_knows("10.9.1.66"));
+        wait_until("its own is heard", || guest.runs(&format!("{own} {PEER}")));
     });
 }
 

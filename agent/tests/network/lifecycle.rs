@@ -2,7 +2,11 @@
 
 use std::collections::HashSet;
 
-use crate::world::{Guest, SERVICE, dnsmasq_pids, in_namespaces, network, nic, run, vm, wait_until};
+use gantry_agent::network::NetworkPaths;
+
+use crate::world::{
+    Guest, SERVICE, assert_same, dnsmasq_pids, in_namespaces, is_running, network, nic, run, vm, wait_until,
+};
 
 const INSTANCE_ID: &str = "http://169.254.169.254/latest/meta-data/instance-id";
 
@@ -45,7 +49,7 @@ fn what_died_or_was_flushed_is_brought_back() {
         let pid = dnsmasq_pids()[0];
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
         wait_until("dnsmasq is gone", || dnsmasq_pids().is_empty());
-        networks.restore().await.unwrap();
+        networks.sweep(&HashSet::from([vm.uuid])).await.unwrap();
         assert!(guest.lease().is_some());
 
         run("nft flush ruleset");
@@ -86,7 +90,7 @@ fn removal_leaves_nothing() {
             networks.remove_network(network().l3_network).await.unwrap();
             networks.remove_bridge(&network().bridge).await.unwrap();
         }
-        assert_eq!(world.snapshot(), before);
+        assert_same(&world.snapshot(), &before);
     });
 }
 
@@ -99,7 +103,7 @@ fn only_vms_that_no_longer_run_are_swept() {
         let only_one = world.snapshot();
         networks.attach_vm(&ended).await.unwrap();
         networks.sweep(&HashSet::from([running.uuid])).await.unwrap();
-        assert_eq!(world.snapshot(), only_one);
+        assert_same(&world.snapshot(), &only_one);
     });
 }
 
@@ -109,12 +113,9 @@ fn an_attach_that_fails_leaves_what_was_there_before() {
         let networks = world.networks();
         let mut vm = vm(9);
         let before = world.snapshot();
-        // The name of the namespace's port is taken by something that no bridge takes.
-        run("ip link add blocked type dummy");
         vm.networks[0].bridge.physical_interface = "none0".to_owned();
-        run("ip link delete blocked");
         networks.attach_vm(&vm).await.unwrap_err();
-        assert_eq!(world.snapshot(), before);
+        assert_same(&world.snapshot(), &before);
 
         vm.networks[0] = network();
         networks.attach_vm(&vm).await.unwrap();
@@ -124,7 +125,7 @@ fn an_attach_that_fails_leaves_what_was_there_before() {
         changed.nics[0].ip = "10.9.1.33".parse().unwrap();
         changed.networks[0].bridge.physical_interface = "none0".to_owned();
         networks.attach_vm(&changed).await.unwrap_err();
-        assert_eq!(world.snapshot(), attached);
+        assert_same(&world.snapshot(), &attached);
     });
 }
 
@@ -146,12 +147,13 @@ fn many_vms_attach_and_detach_at_once() {
                 outcome.unwrap().unwrap();
             }
             if attach {
-                assert!(Guest::boot(&vms[7].nics[0]).lease().unwrap().contains("ip=10.9.1.17\n"));
+                let guest = Guest::boot(&vms[7].nics[0]);
+                assert!(guest.lease().unwrap().contains("ip=10.9.1.17\n"));
+                guest.shut_down();
             }
         }
-        run("ip netns delete guest-vnic17.0");
         networks.remove_bridge(&network().bridge).await.unwrap();
-        assert_eq!(world.snapshot(), before);
+        assert_same(&world.snapshot(), &before);
     });
 }
 
@@ -166,5 +168,48 @@ fn a_caller_that_gives_up_does_not_leave_half_a_network() {
         networks.attach_vm(&vm).await.unwrap();
         assert!(Guest::boot(&vm.nics[0]).lease().is_some());
         assert_eq!(dnsmasq_pids().len(), 1);
+    });
+}
+
+/// Attaches and detaches for ever, in the namespaces of the test that starts it and kills it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "the process that another test kills"]
+async fn agent_to_be_killed() {
+    let networks = gantry_agent::network::Networks::new(NetworkPaths::default());
+    let vms = [vm(9), vm(10)];
+    networks.restore().await.unwrap();
+    loop {
+        for vm in &vms {
+            networks.attach_vm(vm).await.unwrap();
+        }
+        networks.sweep(&HashSet::from([vms[1].uuid])).await.unwrap();
+        networks.sweep(&HashSet::new()).await.unwrap();
+        networks.remove_bridge(&network().bridge).await.unwrap();
+    }
+}
+
+#[test]
+fn an_agent_killed_at_any_moment_leaves_what_the_next_one_can_clear() {
+    in_namespaces("lifecycle::an_agent_killed_at_any_moment_leaves_what_the_next_one_can_clear", |world| async move {
+        let before = world.snapshot();
+        for round in 0..40u64 {
+            let mut agent = std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["lifecycle::agent_to_be_killed", "--exact", "--ignored", "--nocapture"])
+                .stdout(std::process::Stdio::null())
+                .spawn()
+                .unwrap();
+            // Moments spread over more than one turn of the agent's loop.
+            std::thread::sleep(std::time::Duration::from_millis(5 + 13 * round % 250));
+            assert!(agent.try_wait().unwrap().is_none(), "the agent failed by itself in round {round}");
+            agent.kill().unwrap();
+            agent.wait().unwrap();
+            // What it had started still runs for a moment, less than a new start of the agent takes.
+            wait_until("its programs end", || !["ip", "nft", "nsenter"].iter().any(|name| is_running(name)));
+        }
+        let networks = world.networks();
+        networks.restore().await.unwrap();
+        networks.sweep(&HashSet::new()).await.unwrap();
+        networks.remove_bridge(&network().bridge).await.unwrap();
+        assert_same(&world.snapshot(), &before);
     });
 }

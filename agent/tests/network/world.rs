@@ -57,6 +57,13 @@ pub fn run(command: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Compares two snapshots line by line.
+pub fn assert_same(found: &str, expected: &str) {
+    let missing: Vec<_> = expected.lines().filter(|line| !found.lines().any(|other| other == *line)).collect();
+    let added: Vec<_> = found.lines().filter(|line| !expected.lines().any(|other| other == *line)).collect();
+    assert!(found == expected, "missing: {missing:#?}\nadded: {added:#?}");
+}
+
 pub fn succeeds(command: &str) -> bool {
     output(command).status.success()
 }
@@ -101,19 +108,20 @@ impl World {
         let mut files: Vec<_> = walk(Path::new("/run/gantry"));
         files.sort();
         format!(
-            "{}{}{}{}{}{files:?}{:?}",
+            "{}{}{}{}{}{}{:?}",
             run("ip -o link show").lines().map(|line| format!("{}\n", link_summary(line))).collect::<String>(),
             addresses("eth0"),
             run("ip -o -4 route show table all dev eth0"),
             run("nft list ruleset"),
             run("ip netns list"),
+            files.iter().map(|file| format!("{}\n", file.display())).collect::<String>(),
             dnsmasq_pids(),
         )
     }
 }
 
 fn link_summary(line: &str) -> String {
-    line.split_whitespace().skip(1).take(8).collect::<Vec<_>>().join(" ")
+    line.split_whitespace().skip(1).take_while(|word| *word != "state").collect::<Vec<_>>().join(" ")
 }
 
 fn walk(directory: &Path) -> Vec<PathBuf> {
@@ -132,15 +140,23 @@ pub fn addresses(interface: &str) -> String {
         .collect()
 }
 
-/// The processes that are dnsmasq; in the test's process namespace there are only its own.
-pub fn dnsmasq_pids() -> Vec<i32> {
+/// The processes of that name; in the test's process namespace there are only its own.
+fn pids(name: &str) -> Vec<i32> {
     fs::read_dir("/proc")
         .unwrap()
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "dnsmasq"))
+        .filter(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == name))
         .filter(|pid| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty()))
         .collect()
+}
+
+pub fn dnsmasq_pids() -> Vec<i32> {
+    pids("dnsmasq")
+}
+
+pub fn is_running(name: &str) -> bool {
+    !pids(name).is_empty()
 }
 
 pub fn bridge() -> Bridge {
@@ -222,6 +238,8 @@ impl Guest {
     }
 
     pub fn shut_down(self) {
+        // The namespace's own end is gone with the tap at once, with the namespace only some time after.
+        run(&format!("ip link delete {}", self.0.trim_start_matches("guest-")));
         run(&format!("ip netns delete {}", self.0));
     }
 
