@@ -79,7 +79,7 @@ pub enum JoinError {
     #[error("{url} could not be asked: {reason}; check --server, and that the management node is up")]
     Unreachable {
         /// The URL.
-        url: Url,
+        url: String,
         /// What went wrong.
         reason: String,
     },
@@ -87,7 +87,7 @@ pub enum JoinError {
     #[error("{url} refused: {reason}")]
     Refused {
         /// The URL.
-        url: Url,
+        url: String,
         /// Why.
         reason: String,
     },
@@ -95,7 +95,7 @@ pub enum JoinError {
     #[error("the answer of {url} is not trusted: {reason}")]
     Reply {
         /// The URL.
-        url: Url,
+        url: String,
         /// What is wrong.
         reason: ProofMismatch,
     },
@@ -103,9 +103,9 @@ pub enum JoinError {
     #[error("the certificate that {url} gave is not usable: {reason}; check this host's clock")]
     Certificate {
         /// The URL.
-        url: Url,
+        url: String,
         /// What is wrong.
-        reason: KeyError,
+        reason: Box<KeyError>,
     },
 }
 
@@ -123,7 +123,9 @@ impl Joining {
         let url = self.url();
         let request = JoinRequest::new(&self.token, self.applicant(pending_request(&files)?));
         let reply = ask(client, &url, &request).await?;
-        reply.verify(self.token.secret(), &request).map_err(|reason| JoinError::Reply { url: url.clone(), reason })?;
+        reply
+            .verify(self.token.secret(), &request)
+            .map_err(|reason| JoinError::Reply { url: url.to_string(), reason })?;
         let membership = reply.membership;
         let config = Config {
             host_uuid: membership.host_uuid,
@@ -132,7 +134,7 @@ impl Joining {
             ..self.template
         };
         check(&files, &config, &membership.certificate_pem, &membership.ca_pem)?
-            .map_err(|reason| JoinError::Certificate { url, reason })?;
+            .map_err(|reason| JoinError::Certificate { url: url.to_string(), reason: Box::new(reason) })?;
         // Only strings, numbers and paths that were UTF-8: it can be written as TOML.
         let text = toml::to_string(&config)
             .map_err(|error| ConfigError::Invalid { path: self.config_path.clone(), reason: error.to_string() })?;
@@ -181,14 +183,14 @@ fn check(
     ca_pem: &str,
 ) -> Result<Result<(), KeyError>, TlsFileError> {
     let Some(key) = files.read_pending_key()? else { return Ok(Err(KeyError::NoKey)) };
-    Ok(Keys::new(certificate_pem, key, ca_pem).and_then(|keys| {
+    Ok(Keys::new(certificate_pem, &key, ca_pem).and_then(|keys| {
         keys.check_trusted()?;
         if keys.facts().role == Role::Host(config.host_uuid) { Ok(()) } else { Err(KeyError::Mismatch) }
     }))
 }
 
 async fn ask(client: &Client, url: &Url, request: &JoinRequest) -> Result<JoinReply, JoinError> {
-    let unreachable = |reason: String| JoinError::Unreachable { url: url.clone(), reason };
+    let unreachable = |reason: String| JoinError::Unreachable { url: url.to_string(), reason };
     let asked = client.post(url.clone()).json(request).timeout(TIMEOUT).send().await;
     let mut response = asked.map_err(|error| unreachable(text(&error)))?;
     let status = response.status();
@@ -207,7 +209,7 @@ async fn ask(client: &Client, url: &Url, request: &JoinRequest) -> Result<JoinRe
         Ok(refusal) => refusal.error.details,
         Err(_) => format!("{status}"),
     };
-    Err(JoinError::Refused { url: url.clone(), reason })
+    Err(JoinError::Refused { url: url.to_string(), reason })
 }
 
 #[derive(Deserialize)]

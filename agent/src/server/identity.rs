@@ -71,7 +71,7 @@ impl Identity {
         key_pem: &str,
         ca_pem: &str,
     ) -> Result<Self, IdentityError> {
-        let keys = Keys::new(certificate_pem, Zeroizing::new(key_pem.to_owned()), ca_pem)?;
+        let keys = Keys::new(certificate_pem, key_pem, ca_pem)?;
         Self::new(host, keys, Store::Memory { pending_key: None })
     }
 
@@ -114,11 +114,11 @@ impl Identity {
             Store::Files { files, .. } => pending_request(files).map_err(file_error)?,
             Store::Memory { pending_key } => {
                 let key = match pending_key {
-                    Some(pem) => KeyPair::from_pem(pem).map_err(key_error)?,
-                    None => KeyPair::generate().map_err(key_error)?,
+                    Some(pem) => KeyPair::from_pem(pem).map_err(|error| key_error(&error))?,
+                    None => KeyPair::generate().map_err(|error| key_error(&error))?,
                 };
                 *pending_key = Some(Zeroizing::new(key.serialize_pem()));
-                signing_request(&key).map_err(key_error)?
+                signing_request(&key).map_err(|error| key_error(&error))?
             }
         };
         Ok(CertificateRequest { csr_pem })
@@ -136,7 +136,7 @@ impl Identity {
             Store::Memory { pending_key } => pending_key.clone(),
         };
         let pending = pending.ok_or_else(|| refuse("ask for a signing request first".to_owned()))?;
-        let keys = Keys::new(&new.certificate_pem, pending, &new.ca_pem).map_err(|error| refuse(error.to_string()))?;
+        let keys = Keys::new(&new.certificate_pem, &pending, &new.ca_pem).map_err(|error| refuse(error.to_string()))?;
         check_owner(self.host, &keys).map_err(|error| refuse(error.to_string()))?;
         keys.check_trusted().map_err(|error| refuse(error.to_string()))?;
         let server = Arc::new(keys.server_config().map_err(|error| refuse(error.to_string()))?);
@@ -231,6 +231,6 @@ fn file_error(error: TlsFileError) -> AgentError {
     }
 }
 
-fn key_error(error: rcgen::Error) -> AgentError {
+fn key_error(error: &rcgen::Error) -> AgentError {
     AgentError::Internal { reason: format!("a key could not be made: {error}") }
 }

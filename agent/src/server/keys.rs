@@ -12,7 +12,6 @@ use rustls::{
     sign::CertifiedKey,
     version::TLS13,
 };
-use zeroize::Zeroizing;
 
 /// A host's certificate with its key, and the authority it trusts.
 #[derive(Debug, Clone)]
@@ -56,7 +55,7 @@ pub enum KeyError {
 impl Keys {
     /// Reads the three texts. It is not checked here that the certificate is valid now: an agent whose certificate has
     /// expired still starts, and says so to those who connect.
-    pub fn new(certificate_pem: &str, key_pem: Zeroizing<String>, ca_pem: &str) -> Result<Self, KeyError> {
+    pub fn new(certificate_pem: &str, key_pem: &str, ca_pem: &str) -> Result<Self, KeyError> {
         let chain = certificates("certificate", certificate_pem)?;
         let facts = CertificateFacts::from_der(&chain[0])?;
         let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes())

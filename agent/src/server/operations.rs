@@ -111,7 +111,7 @@ impl Operations {
             running: Semaphore::new(limits.running),
             table: Mutex::default(),
             unfinished: watch::Sender::new(0),
-            progress: broadcast::Sender::new(256),
+            progress: broadcast::Sender::new(64),
         };
         Self { shared: Arc::new(shared) }
     }

@@ -81,12 +81,12 @@ impl TlsFiles {
         // A joining host has only the pending key until its first certificate is there.
         let current = read_if_there(&self.key())?;
         let loaded = match current {
-            Some(key_pem) => Keys::new(&certificate_pem, key_pem, &ca_pem),
+            Some(key_pem) => Keys::new(&certificate_pem, &key_pem, &ca_pem),
             None => Err(KeyError::NoKey),
         };
         if let Err(KeyError::NoKey | KeyError::Mismatch) = loaded
             && let Some(pending) = read_if_there(&self.pending_key())?
-            && let Ok(keys) = Keys::new(&certificate_pem, pending, &ca_pem)
+            && let Ok(keys) = Keys::new(&certificate_pem, &pending, &ca_pem)
         {
             self.adopt_pending_key()?;
             return Ok(keys);

@@ -205,6 +205,8 @@ impl Draft {
             Method::Post => body_keys.extend(["params".to_owned(), action_key(self.name)]),
             Method::Put => body_keys.push(action_key(self.name)),
         }
+        let mut seen = std::collections::HashSet::new();
+        body_keys.retain(|key| seen.insert(key.clone()));
         Declaration {
             name: self.name,
             section: self.section,

@@ -339,5 +339,6 @@ fn text(error: &dyn Error) -> String {
         text = format!("{text}: {error}");
         source = error.source();
     }
-    text
+    // rustls explains at length what it is when the other end was killed.
+    if text.contains("close_notify") { "the agent ended without closing the connection".to_owned() } else { text }
 }

@@ -4,12 +4,12 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use async_trait::async_trait;
 use gantry_common::{
-    agent::{Event, HostFacts, Snapshot},
+    agent::{Event, ForeignDomain, HostFacts, Snapshot},
     id::HostUuid,
 };
 use serde_json::json;
 
-use super::{fleet::FleetObserver, prepare::prepare_host, vm_states};
+use super::{fleet::FleetObserver, host_tags, prepare::prepare_host, vm_states};
 use crate::{
     cleanup,
     clock::Timestamp,
@@ -51,7 +51,7 @@ impl FleetObserver for Observer {
         let done = match event {
             Event::Snapshot(snapshot) => take_snapshot(&node, machine, &snapshot).await,
             Event::Vm(observation) => vm_states::observe(&node, machine, vec![observation]).await,
-            Event::ForeignDomains { domains } => record_foreign(&node, machine, json!(domains)).await,
+            Event::ForeignDomains { domains } => record_foreign(&node, machine, domains).await,
             Event::LibvirtLost { reason } => {
                 tracing::warn!(host = %machine, reason, "libvirtd is away; guests keep running");
                 Ok(())
@@ -101,6 +101,8 @@ async fn take_snapshot(node: &Arc<Node>, machine: HostUuid, snapshot: &Snapshot)
             known.facts = Some(json!(facts));
             known.foreign_domains = json!(foreign);
             tx.save(&known)?;
+            host_tags::set_fact_tags(tx, machine, &facts)?;
+            host_tags::set_foreign_tags(tx, machine, &foreign)?;
             // Domains that others made take their share of the host.
             let foreign_memory: u64 = foreign.iter().map(|domain| domain.memory_bytes).sum();
             let memory_bytes = facts.memory_bytes.saturating_sub(reserve).saturating_sub(foreign_memory);
@@ -128,12 +130,13 @@ fn record_facts(tx: &Tx<'_>, host: HostUuid, facts: &HostFacts, cpu: u64, memory
     Ok(())
 }
 
-async fn record_foreign(node: &Arc<Node>, machine: HostUuid, domains: serde_json::Value) -> Result<(), Failure> {
+async fn record_foreign(node: &Arc<Node>, machine: HostUuid, domains: Vec<ForeignDomain>) -> Result<(), Failure> {
     node.store
         .write(move |tx| {
             if let Some(mut known) = tx.get::<Machine>(machine)? {
-                known.foreign_domains = domains;
+                known.foreign_domains = json!(domains);
                 tx.save(&known)?;
+                host_tags::set_foreign_tags(tx, machine, &domains)?;
             }
             Ok(())
         })

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gantry_common::{
-    agent::{EnsureBridge, EnsureNetwork, OpenStorage, RemoveNetwork},
+    agent::{EnsureBridge, EnsureNetwork, OpenStorage, RemoveBridge, RemoveNetwork},
     id::{HostUuid, L3NetworkUuid, OperationId},
 };
 
@@ -36,6 +36,30 @@ pub async fn prepare_host(node: &Arc<Node>, machine: HostUuid) -> Result<(), Fai
         note(open_backup(node, machine, backup).await);
     }
     first
+}
+
+/// Takes from a machine that leaves what its cluster's networks made there. What cannot be taken away is logged and stays.
+pub async fn release_host(node: &Arc<Node>, machine: HostUuid) {
+    let found = node.store.read(move |tx| Ok::<_, Failure>((needs(tx, machine)?.0, tx.all::<L3Network>()?))).await;
+    let (bridges, networks) = match found {
+        Ok(found) => found,
+        Err(failure) => return tracing::error!(host = %machine, error = %failure, "what is on the host cannot be read"),
+    };
+    if !node.fleet.is_connected(machine) {
+        return;
+    }
+    let note = |outcome: Result<(), Failure>, what: &str| {
+        if let Err(failure) = outcome {
+            tracing::warn!(host = %machine, error = %failure, "{what} stays on the host");
+        }
+    };
+    for l3 in networks.into_iter().filter(|l3| bridges.iter().any(|bridge| bridge.l2_network == l3.l2_network_uuid)) {
+        let command = RemoveNetwork { l3_network: l3.uuid };
+        note(node.call(machine, OperationId::random(), command).await, "a network's service");
+    }
+    for bridge in bridges {
+        note(node.call(machine, OperationId::random(), RemoveBridge { bridge }).await, "a bridge");
+    }
 }
 
 type Needs = (Vec<gantry_common::agent::Bridge>, Vec<PrimaryStorage>, Vec<BackupStorage>);

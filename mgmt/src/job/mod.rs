@@ -41,3 +41,6 @@ impl Jobs {
         self.progress.get(job)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use crate::{
     failure::Failure,
     hosts::{
         DEFAULT_SSH_PORT, Login, Reaches, Reaching, check_machine, confirm_agent, connect_agent, deploy_agent,
-        forget_machine, pin_host_key, prepare_host, record_machine, withdraw_agent,
+        forget_machine, pin_host_key, prepare_host, record_machine, release_host, withdraw_agent,
     },
     job::{JobOperation, Recording, Run, Step},
     operation,
@@ -109,6 +109,12 @@ impl JobOperation for AddKVMHost {
             Step::remote("prepare networks and storages", |run: Run<Self>| async move {
                 if let Some(host) = run.state.reaching.machine {
                     prepare_host(&run.node, host).await?;
+                }
+                Ok(run.state)
+            })
+            .undo_remote(|run: Run<Self>| async move {
+                if let Some(host) = run.state.reaching.machine {
+                    release_host(&run.node, host).await;
                 }
                 Ok(run.state)
             }),
@@ -289,6 +295,16 @@ impl JobOperation for DeleteHost {
                 refuse_if_occupied(tx, &host)?;
                 run.state.machine_goes = tx.count::<BackupStorage>(&[("machine_uuid", host.uuid.to_sql())])? == 0;
                 Ok(())
+            }),
+            Step::remote("take its networks away", |run: Run<Self>| async move {
+                release_host(&run.node, run.params.uuid).await;
+                Ok(run.state)
+            })
+            .undo_remote(|run: Run<Self>| async move {
+                if let Err(failure) = prepare_host(&run.node, run.params.uuid).await {
+                    tracing::warn!(host = %run.params.uuid, error = %failure, "the host that stays is not ready for its cluster");
+                }
+                Ok(run.state)
             }),
             Step::record("delete the host", |tx, run| {
                 let host = require::<Host>(tx, "uuid", run.params.uuid)?;

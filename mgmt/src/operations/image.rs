@@ -338,7 +338,7 @@ impl JobOperation for DeleteImage {
 
 operation! {
     /// Takes a deleted image back.
-    RecoverImage, "3.3.5", Put "/images/{imageUuid}/actions", Job; {
+    RecoverImage, "3.3.5", Put "/images/{imageUuid}/actions", Job, body_keys &["recoverImage", "params"]; {
         /// The image.
         image_uuid: ImageUuid;
         /// The backup storages; all where they are left out.

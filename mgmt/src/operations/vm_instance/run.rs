@@ -12,7 +12,7 @@ use crate::{
     clock::Timestamp,
     failure::Failure,
     job::{JobOperation, Run},
-    resource::{Image, MediaType, PrimaryStorage, VmInstance, VmInstanceState, Volume},
+    resource::{ConnectionStatus, Host, Image, MediaType, PrimaryStorage, VmInstance, VmInstanceState, Volume},
     store::Tx,
     vm,
 };
@@ -61,10 +61,15 @@ pub async fn stop_for_good<O: JobOperation>(run: &Run<O>, vm: VmUuid, host: Opti
     }
 }
 
-/// Sets a VM's state.
+/// Sets a VM's state. One whose host cannot be asked is not said to run there.
 pub fn set_state(tx: &Tx<'_>, uuid: VmUuid, state: VmInstanceState) -> Result<VmInstance, Failure> {
     let mut vm = require::<VmInstance>(tx, "uuid", uuid)?;
-    vm.state = state;
+    let host = vm.host_uuid.map(|host| tx.get::<Host>(host)).transpose()?.flatten();
+    let is_away = host.is_some_and(|host| host.status == ConnectionStatus::Disconnected);
+    vm.state = match state {
+        VmInstanceState::Running | VmInstanceState::Paused if is_away => VmInstanceState::Unknown,
+        state => state,
+    };
     vm.last_op_date = Timestamp::now();
     tx.save(&vm)?;
     Ok(vm)
