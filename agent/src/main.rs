@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, IsTerminal, Read},
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -59,6 +59,18 @@ struct JoinArgs {
     /// The port the agent is to listen on.
     #[arg(long, default_value_t = DEFAULT_PORT, value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
+    /// The address the agent is to listen on.
+    #[arg(long, default_value_t = Ipv4Addr::UNSPECIFIED.into())]
+    listen: IpAddr,
+    /// The directory of the agent's certificate and key [default: /etc/gantry/tls].
+    #[arg(long, value_parser = absolute)]
+    tls_dir: Option<PathBuf>,
+    /// The directory of what outlives a restart of the agent but not of the host [default: /run/gantry].
+    #[arg(long, value_parser = absolute)]
+    run_dir: Option<PathBuf>,
+    /// The directory of the guests' serial logs [default: /var/log/gantry].
+    #[arg(long, value_parser = absolute)]
+    log_dir: Option<PathBuf>,
     /// Have guests emulated if the processor has no hardware virtualisation.
     #[arg(long)]
     allow_emulation: bool,
@@ -104,7 +116,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 
 async fn join(args: JoinArgs, config_path: PathBuf) -> anyhow::Result<()> {
     let mut template = Config::new(HostUuid::random(), NodeUuid::random());
-    template.listen.set_port(args.port);
+    template.listen = (args.listen, args.port).into();
+    template.tls_dir = args.tls_dir.unwrap_or(template.tls_dir);
+    template.run_dir = args.run_dir.unwrap_or(template.run_dir);
+    template.log_dir = args.log_dir.unwrap_or(template.log_dir);
     template.allow_emulation = args.allow_emulation;
     let token = args.token.read()?;
     let joining = Joining { token, server: args.server, address: args.address, config_path, template };
@@ -113,6 +128,12 @@ async fn join(args: JoinArgs, config_path: PathBuf) -> anyhow::Result<()> {
     println!("This is host {} of management node {} ({}).", config.host_uuid, config.node_uuid, path.display());
     println!("Start the agent with: systemctl enable --now gantry-agent");
     Ok(())
+}
+
+/// The service does not run where `join` did, so a relative path would not mean the same to it.
+fn absolute(text: &str) -> Result<PathBuf, &'static str> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() { Ok(path) } else { Err("an absolute path is needed") }
 }
 
 impl TokenArgs {

@@ -141,6 +141,7 @@ impl Netlink {
 
     /// Makes a bridge without spanning tree, so that a new port forwards at once. Its MAC address is set and not
     /// derived: a derived one changes with the ports, and every neighbour's ARP entry goes stale.
+    /// VLAN filtering is off by default; naming it fails on kernels built without it.
     pub(super) async fn add_bridge(&self, name: &str, mac: MacAddress) -> Result<(), AgentError> {
         let message = LinkMessageBuilder::<LinkBridge>::new(name)
             .address(mac.octets().to_vec())
