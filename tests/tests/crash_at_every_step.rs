@@ -64,7 +64,9 @@ fn adding_a_host_survives_a_crash_at_every_step() {
         let through = matches!(went, Went::Through(_));
         let (Went::Through(outcome) | Went::Crashed(outcome)) = went;
         let added = outcome.unwrap_or_else(|error| panic!("after {steps} steps: {error:?}"))["inventory"].clone();
-        assert_eq!((text(&added, "status"), client.query("/hosts", &[]).len()), ("Connected".to_owned(), 1));
+        assert_eq!(client.query("/hosts", &[]).len(), 1);
+        // A node that was back only for the last step may not have dialled the host by then.
+        all_connected(&client);
         assert!(host.succeeds("systemctl is-active --quiet gantry-agent"));
         client.delete(&format!("/hosts/{}", text(&added, "uuid"))).unwrap();
         forget_gantry(host);
