@@ -21,7 +21,7 @@ pub struct ApiError {
     /// What was asked, what stood in the way, what to do about it.
     pub details: String,
     /// What led to it, if anything did.
-    pub cause: Value,
+    pub cause: Box<Value>,
 }
 
 /// A call that becomes a job.
@@ -240,7 +240,12 @@ fn settled((status, reply): Answer) -> Result<Value, ApiError> {
         return Ok(reply);
     }
     let error = &reply["error"];
-    Err(ApiError { status, code: text(error, "code"), details: text(error, "details"), cause: error["cause"].clone() })
+    Err(ApiError {
+        status,
+        code: text(error, "code"),
+        details: text(error, "details"),
+        cause: Box::new(error["cause"].clone()),
+    })
 }
 
 fn escaped(value: &str) -> String {

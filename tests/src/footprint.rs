@@ -41,7 +41,8 @@ impl Footprint {
             }
             // A cached image stays for the next VM.
             let kept = |file: &String| !file.contains("/imagecache/");
-            let taps = host.run("ls /sys/class/net").split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            let interfaces = host.run("ls /sys/class/net");
+            let taps = interfaces.split_whitespace().filter(|name| name.starts_with("vnic")).map(str::to_owned);
             for thing in host.files("/var/lib/gantry").into_iter().filter(kept).chain(taps) {
                 lines.insert(format!("{address} {thing}"), String::new());
             }

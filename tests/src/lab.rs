@@ -81,8 +81,14 @@ impl Lab {
 
     fn command(&self, arguments: &[&str]) -> String {
         let output = self.prepare(arguments).output().unwrap();
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "hosts {arguments:?} failed (the lab needs root and Debian 12): {error}");
+        if !output.status.success() {
+            let error = String::from_utf8_lossy(&output.stderr);
+            let console = std::fs::read_to_string(format!("/var/tmp/gantry-lab/{}/host1/console.log", self.number));
+            panic!(
+                "hosts {arguments:?} failed (the lab needs root and Debian 12): {error}{}",
+                console.unwrap_or_default()
+            );
+        }
         String::from_utf8(output.stdout).unwrap()
     }
 

@@ -110,6 +110,17 @@ impl Management {
         ended
     }
 
+    /// Whether a text stands anywhere in its data or its log.
+    ///
+    /// # Panics
+    /// When they cannot be read.
+    pub fn has_written(&self, text: &str) -> bool {
+        let options = ["--recursive", "--quiet", "--text", "--fixed-strings", "--"];
+        let status = Command::new("grep").args(options).arg(text).arg(self.data.path()).status().unwrap();
+        assert_ne!(status.code(), Some(2), "the node's data cannot be read");
+        status.success()
+    }
+
     fn end(&mut self, signal: Signal) -> ExitStatus {
         let mut process = self.process.take().expect("the node does not run");
         kill(Pid::from_raw(process.id().try_into().unwrap()), signal).unwrap();
