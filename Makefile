@@ -33,6 +33,9 @@ endif
 	cargo build --workspace
 	cargo nextest run --workspace
 
+bench: demo ## what Gantry costs: starting a VM beside virsh, adding a host
+	tests/lab/bench
+
 lint: ## formatting, clippy, licences and bans, shell scripts
 	tests/lab/packages.sh build lab
 	cargo fmt --all --check
@@ -41,8 +44,8 @@ ifeq ($(DENY),)
 	cargo install --locked cargo-deny
 endif
 	cargo deny --all-features check licenses bans sources
-	shellcheck .ci/run $$(grep -lE '^#!.*bash' tests/lab/*)
-	shellcheck --shell=dash $$(grep -lE '^#!/bin/sh' tests/lab/*) # what busybox's shell takes
+	shellcheck .ci/run $$(awk 'FNR == 1 && /^#!.*bash/ { print FILENAME }' tests/lab/*)
+	shellcheck --shell=dash $$(awk 'FNR == 1 && /^#!\/bin\/sh/ { print FILENAME }' tests/lab/*)
 
 advisories: ## known vulnerabilities of the dependencies; needs the internet
 	cargo deny --all-features check advisories
