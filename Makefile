@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help build demo demo-stop tour test lint advisories bench
 
-# The tools that cargo does not come with, at the version the project is checked with.
+# The tools that do not come with cargo are installed where they are missing.
 NEXTEST := $(shell command -v cargo-nextest)
 DENY := $(shell command -v cargo-deny)
 
@@ -33,6 +33,9 @@ endif
 	cargo build --workspace
 	cargo nextest run --workspace
 
+bench: demo ## what Gantry costs: starting a VM beside virsh, adding a host
+	tests/lab/bench
+
 lint: ## formatting, clippy, licences and bans, shell scripts
 	tests/lab/packages.sh build lab
 	cargo fmt --all --check
@@ -41,7 +44,8 @@ ifeq ($(DENY),)
 	cargo install --locked cargo-deny
 endif
 	cargo deny --all-features check licenses bans sources
-	shellcheck .ci/run $$(grep -lE '^#!.*(bash|/sh)' tests/lab/*)
+	shellcheck .ci/run $$(awk 'FNR == 1 && /^#!.*bash/ { print FILENAME }' tests/lab/*)
+	shellcheck --shell=dash $$(awk 'FNR == 1 && /^#!\/bin\/sh/ { print FILENAME }' tests/lab/*)
 
 advisories: ## known vulnerabilities of the dependencies; needs the internet
 	cargo deny --all-features check advisories

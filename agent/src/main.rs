@@ -41,7 +41,7 @@ enum Command {
     /// Serve the management node; this is what the service runs.
     Serve,
     /// Make this host one of a management node's.
-    Join(JoinArgs),
+    Join(Box<JoinArgs>),
     /// Say whether this machine is fit to be a KVM host, and what to do where it is not.
     Check(CheckArgs),
 }
@@ -109,7 +109,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         .context("the runtime")?;
     match cli.command {
         Command::Serve => runtime.block_on(serve::serve(Config::load(&cli.config)?)).map(|()| ExitCode::SUCCESS),
-        Command::Join(args) => runtime.block_on(join(args, cli.config)).map(|()| ExitCode::SUCCESS),
+        Command::Join(args) => runtime.block_on(join(*args, cli.config)).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => check::run(&args),
     }
 }

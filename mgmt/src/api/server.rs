@@ -175,10 +175,12 @@ fn webhook(headers: &HeaderMap) -> Result<Option<String>, Failure> {
     }
 }
 
-/// Where the caller polls, seen from where it called.
+/// Where the caller polls, seen from where it called: a TLS proxy in between says so in `X-Forwarded-Proto`.
 fn location(headers: &HeaderMap, job: JobUuid) -> Value {
-    let host = headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost:8080");
-    json!({ "location": format!("http://{host}{BASE}/api-jobs/{job}") })
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let host = text("host").unwrap_or("localhost:8080");
+    let scheme = if text("x-forwarded-proto") == Some("https") { "https" } else { "http" };
+    json!({ "location": format!("{scheme}://{host}{BASE}/api-jobs/{job}") })
 }
 
 /// How far a job is: 202 while it runs, then its result, and 404 once it is forgotten.
@@ -195,4 +197,20 @@ async fn poll(node: &Arc<Node>, headers: &HeaderMap, text: &str) -> Result<Reply
         JobPhase::Succeeded => Reply::ok(result),
         JobPhase::Failed => Reply { status: StatusCode::SERVICE_UNAVAILABLE, body: result, ignored: Vec::new() },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_polled_the_way_the_caller_came() {
+        let job = JobUuid::random();
+        let mut headers = HeaderMap::new();
+        headers.insert("host", HeaderValue::from_static("cloud.example.org"));
+        let poll = |headers: &HeaderMap| location(headers, job)["location"].as_str().unwrap().to_owned();
+        assert_eq!(poll(&headers), format!("http://cloud.example.org/zstack/v1/api-jobs/{job}"));
+        headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
+        assert_eq!(poll(&headers), format!("https://cloud.example.org/zstack/v1/api-jobs/{job}"));
+    }
 }
