@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::Context;
 use argon2::{Argon2, PasswordHasher, password_hash::SaltString};
+use futures_util::future::join_all;
 use gantry_common::{
     agent::Command,
     error::ErrorKind,
@@ -38,6 +39,10 @@ use crate::{
 
 /// How long a command waits for a host that was just lost to come back.
 const RECONNECT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long the node's start waits for the hosts that were there when it ended, so that what it resumes, and calls that
+/// come at once, find them.
+const FIRST_LOOK: Duration = Duration::from_secs(5);
 
 /// Finished jobs are kept this long.
 const JOB_LIFETIME: Duration = Duration::from_secs(2 * 24 * 3600);
@@ -131,9 +136,15 @@ impl Node {
 
     /// Takes up where the node ended: its hosts, its open jobs, the results that had not arrived.
     pub async fn run(self: &Arc<Self>) -> anyhow::Result<()> {
+        let mut expected = Vec::new();
         for machine in self.store.write(forget_connections).await? {
             self.fleet.watch(HostEndpoint { host: machine.uuid, address: machine.address, port: machine.port });
+            if machine.status == ConnectionStatus::Connected {
+                expected.push(self.fleet.wait_connected(machine.uuid, FIRST_LOOK));
+            }
         }
+        // One that does not come is Disconnected, and its jobs say so.
+        join_all(expected).await;
         let jobs = job::resume_jobs(self).await?;
         job::resume_posting(self).await?;
         tracing::info!(node = %self.uuid, open_jobs = jobs, "the node has taken up where it ended");
@@ -289,7 +300,7 @@ async fn flat_provider(store: &Store) -> Result<(), Failure> {
         .await
 }
 
-/// No connection has outlived the node: what was connected is not, until it says so. Answers the machines.
+/// No connection has outlived the node: what was connected is not, until it says so. Answers the machines as they were.
 fn forget_connections(tx: &Tx<'_>) -> Result<Vec<Machine>, Failure> {
     for mut host in tx.all::<Host>()? {
         if host.status == ConnectionStatus::Connected {
@@ -297,12 +308,9 @@ fn forget_connections(tx: &Tx<'_>) -> Result<Vec<Machine>, Failure> {
             tx.save(&host)?;
         }
     }
-    let mut machines = tx.all::<Machine>()?;
-    for machine in &mut machines {
-        if machine.status == ConnectionStatus::Connected {
-            machine.status = ConnectionStatus::Disconnected;
-            tx.save(machine)?;
-        }
+    let machines = tx.all::<Machine>()?;
+    for machine in machines.iter().filter(|machine| machine.status == ConnectionStatus::Connected) {
+        tx.save(&Machine { status: ConnectionStatus::Disconnected, ..machine.clone() })?;
     }
     Ok(machines)
 }

@@ -9,7 +9,7 @@ use super::fleet::HostEndpoint;
 use crate::{
     clock::Timestamp,
     failure::Failure,
-    job::{JobOperation, Run},
+    job::{JobOperation, Run, Step},
     onboarding::{AgentProgram, Deployment, HostAddress, HostKey, HostSession, OnboardingError, SshTarget},
     resource::{ConnectionStatus, Machine},
     secret::Secret,
@@ -106,8 +106,21 @@ pub fn forget_machine(tx: &Tx<'_>, reaching: &Reaching) -> Result<(), Failure> {
     }
 }
 
+/// The steps that bring the agent to a recorded machine and connect it.
+pub fn reaching_steps<O: Reaches>() -> Vec<Step<O>>
+where
+    O::State: AsMut<Reaching> + AsRef<Reaching>,
+{
+    vec![
+        Step::remote("check the machine", check_machine::<O>),
+        Step::remote("bring the agent", deploy_agent::<O>).undo_remote(withdraw_agent::<O>),
+        Step::record("pin the machine's key", |tx, run| pin_host_key(tx, (*run.state).as_ref())),
+        Step::remote("wait for the agent", connect_agent::<O>),
+    ]
+}
+
 /// Logs in, checks everything and installs what is missing. A machine whose agent is connected needs none of this.
-pub async fn check_machine<O: Reaches>(mut run: Run<O>) -> Result<O::State, Failure>
+async fn check_machine<O: Reaches>(mut run: Run<O>) -> Result<O::State, Failure>
 where
     O::State: AsMut<Reaching> + AsRef<Reaching>,
 {
@@ -136,7 +149,7 @@ where
 }
 
 /// Puts the agent in place and starts it.
-pub async fn deploy_agent<O: Reaches>(run: Run<O>) -> Result<O::State, Failure>
+async fn deploy_agent<O: Reaches>(run: Run<O>) -> Result<O::State, Failure>
 where
     O::State: AsMut<Reaching> + AsRef<Reaching>,
 {
@@ -162,7 +175,7 @@ where
 }
 
 /// Takes the agent away again.
-pub async fn withdraw_agent<O: Reaches>(run: Run<O>) -> Result<O::State, Failure>
+async fn withdraw_agent<O: Reaches>(run: Run<O>) -> Result<O::State, Failure>
 where
     O::State: AsMut<Reaching> + AsRef<Reaching>,
 {
@@ -185,7 +198,7 @@ where
 }
 
 /// Waits for the agent's stream.
-pub async fn connect_agent<O: Reaches>(run: Run<O>) -> Result<O::State, Failure>
+async fn connect_agent<O: Reaches>(run: Run<O>) -> Result<O::State, Failure>
 where
     O::State: AsMut<Reaching> + AsRef<Reaching>,
 {
@@ -220,7 +233,7 @@ where
 }
 
 /// Records the key that the machine was reached by.
-pub fn pin_host_key(tx: &Tx<'_>, reaching: &Reaching) -> Result<(), Failure> {
+fn pin_host_key(tx: &Tx<'_>, reaching: &Reaching) -> Result<(), Failure> {
     if let (Some(machine), Some(key)) = (reaching.machine, &reaching.host_key)
         && let Some(mut known) = tx.get::<Machine>(machine)?
     {

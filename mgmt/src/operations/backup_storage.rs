@@ -17,8 +17,7 @@ use crate::{
     clock::Timestamp,
     failure::Failure,
     hosts::{
-        DEFAULT_SSH_PORT, Login, Reaches, Reaching, check_machine, confirm_agent, connect_agent, deploy_agent,
-        forget_machine, pin_host_key, record_machine, withdraw_agent,
+        DEFAULT_SSH_PORT, Login, Reaches, Reaching, confirm_agent, forget_machine, reaching_steps, record_machine,
     },
     job::{JobOperation, Recording, Run, Step},
     operation,
@@ -109,17 +108,14 @@ impl JobOperation for AddImageStoreBackupStorage {
     }
 
     fn steps() -> Vec<Step<Self>> {
-        vec![
-            Step::record("record the backup storage", record_storage).undo_record(|tx, run| {
-                if let Some(uuid) = run.state.uuid {
-                    tx.delete::<BackupStorage>(uuid)?;
-                }
-                forget_machine(tx, &run.state.reaching)
-            }),
-            Step::remote("check the machine", check_machine::<Self>),
-            Step::remote("bring the agent", deploy_agent::<Self>).undo_remote(withdraw_agent::<Self>),
-            Step::record("pin the machine's key", |tx, run| pin_host_key(tx, &run.state.reaching)),
-            Step::remote("wait for the agent", connect_agent::<Self>),
+        let mut steps = vec![Step::record("record the backup storage", record_storage).undo_record(|tx, run| {
+            if let Some(uuid) = run.state.uuid {
+                tx.delete::<BackupStorage>(uuid)?;
+            }
+            forget_machine(tx, &run.state.reaching)
+        })];
+        steps.extend(reaching_steps());
+        steps.extend([
             Step::remote("open the directory", |mut run: Run<Self>| async move {
                 if let Some(machine) = run.state.reaching.machine {
                     let command = OpenStorage { root: run.state.path.clone() };
@@ -139,7 +135,8 @@ impl JobOperation for AddImageStoreBackupStorage {
                 tx.save(&storage)?;
                 Ok(())
             }),
-        ]
+        ]);
+        steps
     }
 
     fn reply(&self, tx: &Tx<'_>, state: &Adding) -> Result<Value, Failure> {

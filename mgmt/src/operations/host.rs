@@ -13,8 +13,8 @@ use crate::{
     clock::Timestamp,
     failure::Failure,
     hosts::{
-        DEFAULT_SSH_PORT, Login, Reaches, Reaching, check_machine, confirm_agent, connect_agent, deploy_agent,
-        forget_machine, pin_host_key, prepare_host, record_machine, release_host, withdraw_agent,
+        DEFAULT_SSH_PORT, Login, Reaches, Reaching, confirm_agent, forget_machine, prepare_host, reaching_steps,
+        record_machine, release_host,
     },
     job::{JobOperation, Recording, Run, Step},
     operation,
@@ -95,17 +95,14 @@ impl JobOperation for AddKVMHost {
     }
 
     fn steps() -> Vec<Step<Self>> {
-        vec![
-            Step::record("record the host", record_host).undo_record(|tx, run| {
-                if let Some(host) = run.state.reaching.machine {
-                    tx.delete::<Host>(host)?;
-                }
-                forget_machine(tx, &run.state.reaching)
-            }),
-            Step::remote("check the host", check_machine::<Self>),
-            Step::remote("bring the agent", deploy_agent::<Self>).undo_remote(withdraw_agent::<Self>),
-            Step::record("pin the host's key", |tx, run| pin_host_key(tx, &run.state.reaching)),
-            Step::remote("wait for the agent", connect_agent::<Self>),
+        let mut steps = vec![Step::record("record the host", record_host).undo_record(|tx, run| {
+            if let Some(host) = run.state.reaching.machine {
+                tx.delete::<Host>(host)?;
+            }
+            forget_machine(tx, &run.state.reaching)
+        })];
+        steps.extend(reaching_steps());
+        steps.extend([
             Step::remote("prepare networks and storages", |run: Run<Self>| async move {
                 if let Some(host) = run.state.reaching.machine {
                     prepare_host(&run.node, host).await?;
@@ -127,7 +124,8 @@ impl JobOperation for AddKVMHost {
                 tx.save(&host)?;
                 Ok(())
             }),
-        ]
+        ]);
+        steps
     }
 
     fn reply(&self, tx: &Tx<'_>, state: &Adding) -> Result<Value, Failure> {

@@ -30,7 +30,46 @@ pub fn operations() -> Vec<Operation> {
     ]
 }
 
-/// Records a range after checking that it is one and overlaps no other of its network.
+/// A range as a caller describes it.
+struct Draft<'a> {
+    uuid: Option<IpRangeUuid>,
+    l3_network: L3NetworkUuid,
+    name: &'a str,
+    description: &'a Option<String>,
+    start_ip: Ipv4Addr,
+    end_ip: Ipv4Addr,
+    netmask: Ipv4Addr,
+    gateway: Ipv4Addr,
+}
+
+/// Records a range.
+fn record_range(
+    tx: &Tx<'_>,
+    draft: Draft<'_>,
+    system_tags: &[String],
+    user_tags: &[String],
+) -> Result<IpRangeUuid, Failure> {
+    let l3 = require::<L3Network>(tx, "l3NetworkUuid", draft.l3_network)?;
+    let now = Timestamp::now();
+    let range = IpRange {
+        uuid: draft.uuid.unwrap_or_else(IpRangeUuid::random),
+        l3_network_uuid: l3.uuid,
+        name: readable_name(draft.name)?,
+        description: draft.description.clone(),
+        start_ip: draft.start_ip,
+        end_ip: draft.end_ip,
+        netmask: draft.netmask,
+        gateway: draft.gateway,
+        network_cidr: network::subnet(draft.start_ip, draft.netmask)?.to_string(),
+        create_date: now,
+        last_op_date: now,
+    };
+    add_range(tx, &range)?;
+    put_tags::<IpRange>(tx, range.uuid, system_tags, user_tags)?;
+    Ok(range.uuid)
+}
+
+/// Adds a range after checking that it is one and overlaps no other of its network.
 fn add_range(tx: &Tx<'_>, range: &IpRange) -> Result<(), Failure> {
     let subnet = network::subnet(range.start_ip, range.netmask)?;
     if range.end_ip < range.start_ip {
@@ -101,24 +140,17 @@ impl JobOperation for AddIpRange {
     fn steps() -> Vec<Step<Self>> {
         vec![Step::record("record the range", |tx, run| {
             let params = run.params;
-            let l3 = require::<L3Network>(tx, "l3NetworkUuid", params.l3_network_uuid)?;
-            let now = Timestamp::now();
-            let range = IpRange {
-                uuid: params.resource_uuid.unwrap_or_else(IpRangeUuid::random),
-                l3_network_uuid: l3.uuid,
-                name: readable_name(&params.name)?,
-                description: params.description.clone(),
+            let draft = Draft {
+                uuid: params.resource_uuid,
+                l3_network: params.l3_network_uuid,
+                name: &params.name,
+                description: &params.description,
                 start_ip: params.start_ip,
                 end_ip: params.end_ip,
                 netmask: params.netmask,
                 gateway: params.gateway,
-                network_cidr: network::subnet(params.start_ip, params.netmask)?.to_string(),
-                create_date: now,
-                last_op_date: now,
             };
-            add_range(tx, &range)?;
-            put_tags::<IpRange>(tx, range.uuid, &params.system_tags, &params.user_tags)?;
-            *run.state = Some(range.uuid);
+            *run.state = Some(record_range(tx, draft, &params.system_tags, &params.user_tags)?);
             Ok(())
         })]
     }
@@ -154,7 +186,6 @@ impl JobOperation for AddIpRangeByNetworkCidr {
     fn steps() -> Vec<Step<Self>> {
         vec![Step::record("record the range", |tx, run| {
             let params = run.params;
-            let l3 = require::<L3Network>(tx, "l3NetworkUuid", params.l3_network_uuid)?;
             let parsed: Option<Ipv4Net> = params.network_cidr.parse().ok();
             let net = parsed.map(|net| net.trunc()).filter(|net| (1..=29).contains(&net.prefix_len()));
             let net = net.ok_or_else(|| {
@@ -164,24 +195,18 @@ impl JobOperation for AddIpRangeByNetworkCidr {
                     "a subnet such as 10.0.0.0/24 is needed, of at least 8 addresses",
                 )
             })?;
-            let now = Timestamp::now();
             let first = net.network().to_bits() + 1;
-            let range = IpRange {
-                uuid: params.resource_uuid.unwrap_or_else(IpRangeUuid::random),
-                l3_network_uuid: l3.uuid,
-                name: readable_name(&params.name)?,
-                description: params.description.clone(),
+            let draft = Draft {
+                uuid: params.resource_uuid,
+                l3_network: params.l3_network_uuid,
+                name: &params.name,
+                description: &params.description,
                 start_ip: Ipv4Addr::from_bits(first + 1),
                 end_ip: Ipv4Addr::from_bits(net.broadcast().to_bits() - 1),
                 netmask: net.netmask(),
                 gateway: Ipv4Addr::from_bits(first),
-                network_cidr: net.to_string(),
-                create_date: now,
-                last_op_date: now,
             };
-            add_range(tx, &range)?;
-            put_tags::<IpRange>(tx, range.uuid, &params.system_tags, &params.user_tags)?;
-            *run.state = Some(range.uuid);
+            *run.state = Some(record_range(tx, draft, &params.system_tags, &params.user_tags)?);
             Ok(())
         })]
     }
