@@ -31,7 +31,7 @@ endif
 	tests/lab/guest
 	tests/lab/hosts build
 	cargo build --workspace
-	cargo nextest run --workspace
+	cargo nextest run --workspace --no-fail-fast
 
 bench: demo ## what Gantry costs: starting a VM beside virsh, adding a host
 	tests/lab/bench
