@@ -18,6 +18,7 @@ use crate::{
     config::Config,
     image::{Images, http_client},
     network::{NetworkPaths, Networks},
+    retire::{self, Membership},
     server::identity::Identity,
     storage::{PathLocks, Storages},
     vm::{Settings, VirtualMachines},
@@ -38,6 +39,7 @@ pub struct Agent {
     networks: Arc<Networks>,
     storages: Storages,
     images: Images,
+    membership: Membership,
     events: broadcast::Sender<Event>,
     /// Read while a VM starts. Only while none does, the networks of VMs that are gone are taken away.
     starting: RwLock<()>,
@@ -48,7 +50,7 @@ impl Agent {
     ///
     /// # Errors
     /// `/proc/cpuinfo`, the system's certificates or `identity` cannot be used.
-    pub async fn start(config: &Config, identity: &Arc<Identity>) -> anyhow::Result<Arc<Self>> {
+    pub async fn start(config: &Config, membership: Membership, identity: &Arc<Identity>) -> anyhow::Result<Arc<Self>> {
         let networks = Arc::new(Networks::new(NetworkPaths { run_dir: config.run_dir.clone() }));
         if let Err(error) = networks.restore().await {
             // Whoever needs the broken network will be told; the others must not wait for it.
@@ -67,6 +69,7 @@ impl Agent {
             networks,
             storages: Storages::new(locks.clone()),
             images: Images::new(http_client()?, peers, locks),
+            membership,
             events,
             starting: RwLock::default(),
         });
@@ -106,6 +109,18 @@ async fn sweep_networks(agent: Weak<Agent>) {
 impl HostAgent for Agent {
     async fn describe_host(&self, _call: Call, _command: DescribeHost) -> Result<HostFacts, AgentError> {
         Ok(self.vms.facts().await)
+    }
+
+    async fn retire(&self, _call: Call, _command: Retire) -> Result<(), AgentError> {
+        let running = self.vms.snapshot().await.vms.unwrap_or_default();
+        if let Some(vm) = running.first() {
+            let user = format!("{} VMs that run on it, such as {}", running.len(), vm.vm);
+            return Err(AgentError::InUse { what: "the host".to_owned(), user });
+        }
+        self.membership.delete()?;
+        tracing::info!("this host is no longer its management node's: the agent ends");
+        retire::leave();
+        Ok(())
     }
 
     async fn ensure_bridge(&self, _call: Call, command: EnsureBridge) -> Result<(), AgentError> {

@@ -8,6 +8,7 @@ pub mod image;
 pub mod join;
 pub mod libvirt;
 pub mod network;
+pub mod retire;
 pub mod serve;
 pub mod server;
 pub mod storage;

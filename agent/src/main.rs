@@ -108,7 +108,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         .build()
         .context("the runtime")?;
     match cli.command {
-        Command::Serve => runtime.block_on(serve::serve(Config::load(&cli.config)?)).map(|()| ExitCode::SUCCESS),
+        Command::Serve => {
+            runtime.block_on(serve::serve(Config::load(&cli.config)?, &cli.config)).map(|()| ExitCode::SUCCESS)
+        }
         Command::Join(args) => runtime.block_on(join(*args, cli.config)).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => check::run(&args),
     }

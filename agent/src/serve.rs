@@ -1,6 +1,6 @@
 //! `gantry-agent serve`: the service, under systemd or without it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use gantry_common::agent::Acceleration;
@@ -17,6 +17,7 @@ use crate::{
     config::Config,
     image::Images,
     libvirt::acceleration,
+    retire::Membership,
     server::{Health, Server, identity::Identity, tls_files::TlsFiles},
 };
 
@@ -24,7 +25,7 @@ use crate::{
 ///
 /// # Errors
 /// What keeps the agent from starting, with the field of the configuration it comes from.
-pub async fn serve(config: Config) -> anyhow::Result<()> {
+pub async fn serve(config: Config, config_path: &Path) -> anyhow::Result<()> {
     if acceleration().context("/proc/cpuinfo")? == Acceleration::Emulation && !config.allow_emulation {
         bail!(
             "this processor has neither vmx nor svm: enable virtualisation in the firmware's setup, or set \
@@ -34,7 +35,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let identity = Identity::from_files(config.host_uuid, TlsFiles::new(&config.tls_dir)).context("tls_dir")?;
     let identity = Arc::new(identity);
     let listener = listen(config.listen).await?;
-    let agent = Agent::start(&config, &identity).await?;
+    let agent = Agent::start(&config, Membership::new(config_path, &config), &identity).await?;
     let server = Server::new(agent, identity, Images::serve());
     let shutdown = CancellationToken::new();
     tokio::spawn(stop_on_signal(

@@ -69,6 +69,11 @@ fn adding_a_host_survives_a_crash_at_every_step() {
         all_connected(&client);
         assert!(host.succeeds("systemctl is-active --quiet gantry-agent"));
         client.delete(&format!("/hosts/{}", text(&added, "uuid"))).unwrap();
+        assert!(!host.has("/etc/gantry"), "the deleted host still belongs to the node");
+        eventually("the deleted host's agent has ended", ALWAYS, || {
+            (!host.succeeds("systemctl is-active --quiet gantry-agent")).then_some(())
+        });
+        assert!(!host.succeeds("systemctl is-enabled --quiet gantry-agent"));
         forget_gantry(host);
         nothing_is_left_since(&before, &client, &lab);
         if through {

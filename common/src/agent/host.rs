@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct DescribeHost {}
 
+/// Ends the host's membership of its management node.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Retire {}
+
 /// What the host is and has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostFacts {

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use gantry_common::{agent::DEFAULT_PORT, error::ErrorKind, host_check::HostPolicy, id::HostUuid};
+use gantry_common::{
+    agent::{DEFAULT_PORT, Retire},
+    error::ErrorKind,
+    host_check::HostPolicy,
+    id::HostUuid,
+};
 use serde::{Deserialize, Serialize};
 
 use super::fleet::HostEndpoint;
@@ -11,7 +16,7 @@ use crate::{
     failure::Failure,
     job::{JobOperation, Run, Step},
     onboarding::{AgentProgram, Deployment, HostAddress, HostKey, HostSession, OnboardingError, SshTarget},
-    resource::{ConnectionStatus, Machine},
+    resource::{BackupStorage, ConnectionStatus, Host, Machine},
     secret::Secret,
     store::{SqlValue, Tx},
 };
@@ -216,6 +221,41 @@ where
         Failure { kind: ErrorKind::HostSetup, ..Failure::new(failure.kind, details) }
     })?;
     Ok(run.state)
+}
+
+/// A machine that leaves, with where its agent answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Leaver {
+    machine: HostUuid,
+    address: String,
+    port: u16,
+}
+
+/// Takes a machine out of the inventory, unless a host or a backup storage is still on it.
+pub fn drop_machine(tx: &Tx<'_>, machine: HostUuid) -> Result<Option<Leaver>, Failure> {
+    let in_use =
+        tx.get::<Host>(machine)?.is_some() || tx.count::<BackupStorage>(&[("machine_uuid", machine.to_sql())])? > 0;
+    let Some(known) = tx.get::<Machine>(machine)?.filter(|_| !in_use) else { return Ok(None) };
+    tx.forget_cleanups(machine)?;
+    tx.delete::<Machine>(machine)?;
+    Ok(Some(Leaver { machine, address: known.address, port: known.port }))
+}
+
+/// How long an agent that is to leave is looked for.
+const LAST_CALL: Duration = Duration::from_secs(5);
+
+/// Tells a machine's agent that it is this node's no more, and ends the connection. An agent that is away stays as it is.
+pub async fn dismiss<O: JobOperation>(run: &Run<O>, leaver: &Leaver) {
+    let Leaver { machine, address, port } = leaver.clone();
+    run.node.fleet.watch(HostEndpoint { host: machine, address, port });
+    let told = match run.node.wait_connected(machine, LAST_CALL).await {
+        Ok(()) => run.call(machine, "retire", Retire {}).await,
+        Err(failure) => Err(failure),
+    };
+    if let Err(failure) = told {
+        tracing::warn!(%machine, error = %failure, "the agent could not be told that it is this node's no more: end it on the machine with `systemctl disable --now gantry-agent` and delete /etc/gantry/agent.toml");
+    }
+    run.node.fleet.forget(machine).await;
 }
 
 /// Makes the deployment final on the machine, so that nothing is left of what was there before.

@@ -17,13 +17,14 @@ use crate::{
     clock::Timestamp,
     failure::Failure,
     hosts::{
-        DEFAULT_SSH_PORT, Login, Reaches, Reaching, confirm_agent, forget_machine, reaching_steps, record_machine,
+        DEFAULT_SSH_PORT, Leaver, Login, Reaches, Reaching, confirm_agent, dismiss, drop_machine, forget_machine,
+        reaching_steps, record_machine,
     },
     job::{JobOperation, Recording, Run, Step},
     operation,
     query::inventory_reply,
     resource::{
-        AdminState, BackupStorage, BackupStorageZoneRef, ConnectionStatus, Host, ImageBackupStorageRef, Machine, Zone,
+        AdminState, BackupStorage, BackupStorageZoneRef, ConnectionStatus, ImageBackupStorageRef, Machine, Zone,
     },
     secret::Secret,
     store::{SqlValue, Tx},
@@ -210,7 +211,7 @@ operation! {
 /// The machine, where nothing else needs it.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct Leaving {
-    machine: Option<gantry_common::id::HostUuid>,
+    machine: Option<Leaver>,
 }
 
 impl JobOperation for DeleteBackupStorage {
@@ -232,17 +233,12 @@ impl JobOperation for DeleteBackupStorage {
                 )?;
                 tx.delete_where::<BackupStorageZoneRef>(&on)?;
                 tx.delete::<BackupStorage>(storage.uuid)?;
-                let others = tx.count::<BackupStorage>(&[("machine_uuid", storage.machine_uuid.to_sql())])?;
-                if others == 0 && tx.get::<Host>(storage.machine_uuid)?.is_none() {
-                    tx.forget_cleanups(storage.machine_uuid)?;
-                    tx.delete::<Machine>(storage.machine_uuid)?;
-                    run.state.machine = Some(storage.machine_uuid);
-                }
+                run.state.machine = drop_machine(tx, storage.machine_uuid)?;
                 Ok(())
             }),
-            Step::remote("end the connection", |run: Run<Self>| async move {
-                if let Some(machine) = run.state.machine {
-                    run.node.fleet.forget(machine).await;
+            Step::remote("dismiss the agent", |run: Run<Self>| async move {
+                if let Some(leaver) = &run.state.machine {
+                    dismiss(&run, leaver).await;
                 }
                 Ok(run.state)
             }),

@@ -13,13 +13,13 @@ use crate::{
     clock::Timestamp,
     failure::Failure,
     hosts::{
-        DEFAULT_SSH_PORT, Login, Reaches, Reaching, confirm_agent, forget_machine, prepare_host, reaching_steps,
-        record_machine, release_host,
+        DEFAULT_SSH_PORT, Leaver, Login, Reaches, Reaching, confirm_agent, dismiss, drop_machine, forget_machine,
+        prepare_host, reaching_steps, record_machine, release_host,
     },
     job::{JobOperation, Recording, Run, Step},
     operation,
     query::inventory_reply,
-    resource::{AdminState, BackupStorage, Cluster, ConnectionStatus, Host, Machine, VmInstance, Volume},
+    resource::{AdminState, Cluster, ConnectionStatus, Host, Machine, VmInstance, Volume},
     secret::Secret,
     store::{SqlValue, Tx},
 };
@@ -273,10 +273,10 @@ operation! {
     }
 }
 
-/// Whether nothing else needs the host's machine.
+/// The host's machine, where nothing else needs it.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct Leaving {
-    machine_goes: bool,
+    machine: Option<Leaver>,
 }
 
 impl JobOperation for DeleteHost {
@@ -290,9 +290,7 @@ impl JobOperation for DeleteHost {
         vec![
             Step::record("check what is on the host", |tx, run| {
                 let host = require::<Host>(tx, "uuid", run.params.uuid)?;
-                refuse_if_occupied(tx, &host)?;
-                run.state.machine_goes = tx.count::<BackupStorage>(&[("machine_uuid", host.uuid.to_sql())])? == 0;
-                Ok(())
+                refuse_if_occupied(tx, &host)
             }),
             Step::remote("take its networks away", |run: Run<Self>| async move {
                 release_host(&run.node, run.params.uuid).await;
@@ -311,15 +309,12 @@ impl JobOperation for DeleteHost {
                     tx.remove_local_storage(storage.uuid, host.uuid)?;
                 }
                 tx.delete::<Host>(host.uuid)?;
-                if run.state.machine_goes {
-                    tx.forget_cleanups(host.uuid)?;
-                    tx.delete::<Machine>(host.uuid)?;
-                }
+                run.state.machine = drop_machine(tx, host.uuid)?;
                 Ok(())
             }),
-            Step::remote("end the connection", |run: Run<Self>| async move {
-                if run.state.machine_goes {
-                    run.node.fleet.forget(run.params.uuid).await;
+            Step::remote("dismiss the agent", |run: Run<Self>| async move {
+                if let Some(leaver) = &run.state.machine {
+                    dismiss(&run, leaver).await;
                 }
                 Ok(run.state)
             }),

@@ -88,6 +88,7 @@ macro_rules! double {
 }
 
 double! {
+    retire(Retire) -> ();
     ensure_bridge(EnsureBridge) -> ();
     remove_bridge(RemoveBridge) -> ();
     ensure_network(EnsureNetwork) -> ();
