@@ -54,7 +54,7 @@ async fn a_host_cut_off_half_way_is_noticed_and_can_be_cleaned_or_completed() {
         assert!(matches!(outcome, Err(OnboardingError::ConnectionLost { .. })), "{outcome:?}");
         host.join();
         // The host does not know yet that the first connection is gone.
-        let session = host.login("root").await.unwrap();
+        let session = host.login_again("root").await;
         if completes {
             assert_eq!(session.deploy(&deployment).await.unwrap(), Changed::Yes);
             assert!(session.probe().await.unwrap().agent.running);
