@@ -8,7 +8,10 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use gantry_common::host_check::{Finding, HostPolicy, PROBE, ProbedHost, Severity, check_host};
+use gantry_common::{
+    agent::DEFAULT_PORT,
+    host_check::{Finding, HostPolicy, PROBE, ProbedHost, Severity, check_host},
+};
 use serde::Serialize;
 
 /// The probe takes under a second; a program that hangs must not hang the check.
@@ -21,7 +24,7 @@ pub struct CheckArgs {
     #[arg(long)]
     allow_emulation: bool,
     /// The port the agent is to listen on.
-    #[arg(long, default_value_t = 8083)]
+    #[arg(long, default_value_t = DEFAULT_PORT)]
     port: u16,
     /// Print what was found and judged as JSON.
     #[arg(long)]

@@ -3,9 +3,12 @@
 pub mod agent;
 pub mod check;
 pub mod config;
+pub mod host;
 pub mod image;
+pub mod join;
 pub mod libvirt;
 pub mod network;
+pub mod serve;
 pub mod server;
 pub mod storage;
 pub mod vm;

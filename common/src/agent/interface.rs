@@ -100,8 +100,6 @@ fn encode<T: Serialize>(reply: &T) -> Result<Vec<u8>, AgentError> {
 agent_interface! {
     /// What the host is and has.
     describe_host(DescribeHost) -> HostFacts;
-    /// Cancels a running command.
-    cancel_operation(CancelOperation) -> ();
 
     /// Makes a bridge and puts the physical interface into it, keeping the host's own addresses and routes reachable.
     ensure_bridge(EnsureBridge) -> ();

@@ -50,9 +50,9 @@ pub struct Deployment<'a> {
     pub config_toml: &'a str,
     /// `/etc/gantry/tls/ca.pem`.
     pub ca_pem: &'a str,
-    /// `/etc/gantry/tls/agent.pem`.
+    /// `/etc/gantry/tls/cert.pem`.
     pub certificate_pem: &'a str,
-    /// `/etc/gantry/tls/agent.key`, readable by root only.
+    /// `/etc/gantry/tls/key.pem`, readable by root only.
     pub key_pem: &'a Secret,
     /// `/etc/systemd/system/gantry-agent.service`, with an `[Install]` section.
     pub unit: &'a str,

@@ -4,6 +4,7 @@ use gantry_common::id::{HostUuid, PrimaryStorageUuid, VmUuid};
 use rusqlite::OptionalExtension;
 
 use super::{SqlValue, StoreError, Tx, column};
+use crate::resource::Host;
 
 /// A local storage's capacity on one host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +22,8 @@ pub struct LocalStorageCapacity {
 }
 
 impl Tx<'_> {
-    /// Promises a host's processors and memory to a VM. `false`, and nothing promised, where they do not suffice.
+    /// Promises a host's processors and memory to a VM, in place of what it was promised before. `false`, and nothing
+    /// promised, where they do not suffice.
     pub fn allocate_host(
         &self,
         host: HostUuid,
@@ -30,15 +32,10 @@ impl Tx<'_> {
         memory_bytes: u64,
     ) -> Result<bool, StoreError> {
         self.release_host(vm)?;
-        let taken = self
-            .connection
-            .prepare_cached(
-                "UPDATE host SET available_cpu_capacity = available_cpu_capacity - ?2,
-                                 available_memory_capacity = available_memory_capacity - ?3
-                 WHERE uuid = ?1 AND available_cpu_capacity >= ?2 AND available_memory_capacity >= ?3",
-            )?
-            .execute((host.to_string(), cpu_num, i64::try_from(memory_bytes).unwrap_or(i64::MAX)))?;
-        if taken == 0 {
+        let fits = self.get::<Host>(host)?.is_some_and(|host| {
+            host.available_cpu_capacity >= u64::from(cpu_num) && host.available_memory_capacity >= memory_bytes
+        });
+        if !fits {
             return Ok(false);
         }
         self.connection
@@ -51,34 +48,42 @@ impl Tx<'_> {
                 cpu_num.to_sql(),
                 memory_bytes.to_sql(),
             ]))?;
+        self.count_host(host)?;
         Ok(true)
     }
 
     /// Takes back what a VM was promised.
     pub fn release_host(&self, vm: VmUuid) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached(
-                "UPDATE host SET available_cpu_capacity = available_cpu_capacity + a.cpu_num,
-                                 available_memory_capacity = available_memory_capacity + a.memory_bytes
-                 FROM (SELECT host_uuid, cpu_num, memory_bytes FROM vm_allocation WHERE vm_uuid = ?) AS a
-                 WHERE host.uuid = a.host_uuid",
-            )?
-            .execute([vm.to_string()])?;
-        self.connection.prepare_cached("DELETE FROM vm_allocation WHERE vm_uuid = ?")?.execute([vm.to_string()])?;
-        Ok(())
+        let mut statement =
+            self.connection.prepare_cached("DELETE FROM vm_allocation WHERE vm_uuid = ? RETURNING host_uuid")?;
+        let host: Option<String> = statement.query_row([vm.to_string()], |row| row.get(0)).optional()?;
+        match host.and_then(|host| host.parse().ok()) {
+            Some(host) => self.count_host(host),
+            None => Ok(()),
+        }
     }
 
     /// Sets a host's totals; what VMs are promised stays promised.
     pub fn set_host_totals(&self, host: HostUuid, cpu: u64, memory_bytes: u64) -> Result<(), StoreError> {
-        // More may be promised than there is, when a host comes back smaller: then nothing is available.
+        self.connection
+            .prepare_cached("UPDATE host SET total_cpu_capacity = ?2, total_memory_capacity = ?3 WHERE uuid = ?1")?
+            .execute(rusqlite::params_from_iter([host.to_sql(), cpu.to_sql(), memory_bytes.to_sql()]))?;
+        self.count_host(host)
+    }
+
+    /// What is available is the total less all promises. More may be promised than there is, when a host comes back
+    /// smaller: then nothing is available, until enough has been given back.
+    fn count_host(&self, host: HostUuid) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
-                "UPDATE host SET total_cpu_capacity = ?2, total_memory_capacity = ?3,
-                    available_cpu_capacity = max(0, ?2 - (SELECT coalesce(sum(cpu_num), 0) FROM vm_allocation WHERE host_uuid = ?1)),
-                    available_memory_capacity = max(0, ?3 - (SELECT coalesce(sum(memory_bytes), 0) FROM vm_allocation WHERE host_uuid = ?1))
+                "UPDATE host SET
+                    available_cpu_capacity = max(0, total_cpu_capacity
+                        - (SELECT coalesce(sum(cpu_num), 0) FROM vm_allocation WHERE host_uuid = ?1)),
+                    available_memory_capacity = max(0, total_memory_capacity
+                        - (SELECT coalesce(sum(memory_bytes), 0) FROM vm_allocation WHERE host_uuid = ?1))
                  WHERE uuid = ?1",
             )?
-            .execute(rusqlite::params_from_iter([host.to_sql(), cpu.to_sql(), memory_bytes.to_sql()]))?;
+            .execute([host.to_string()])?;
         Ok(())
     }
 
@@ -137,14 +142,7 @@ impl Tx<'_> {
                 physical_available_bytes.to_sql(),
                 system_used_bytes.to_sql(),
             ]))?;
-        self.connection
-            .prepare_cached(
-                "UPDATE local_storage_host SET available_bytes = max(0, total_bytes - (
-                     SELECT coalesce(sum(bytes), 0) FROM storage_allocation WHERE primary_storage_uuid = ?1 AND host_uuid = ?2))
-                 WHERE primary_storage_uuid = ?1 AND host_uuid = ?2",
-            )?
-            .execute([storage.to_string(), host.to_string()])?;
-        self.sum_up_storage(storage)
+        self.count_storage(storage, host)
     }
 
     /// Takes a host's share out of a local storage.
@@ -168,6 +166,18 @@ impl Tx<'_> {
             hosts.push(column(row, 0)?);
         }
         Ok(hosts)
+    }
+
+    /// What is available is the total less all promises, and nothing where more is promised than there is.
+    fn count_storage(&self, storage: PrimaryStorageUuid, host: HostUuid) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "UPDATE local_storage_host SET available_bytes = max(0, total_bytes - (
+                     SELECT coalesce(sum(bytes), 0) FROM storage_allocation WHERE primary_storage_uuid = ?1 AND host_uuid = ?2))
+                 WHERE primary_storage_uuid = ?1 AND host_uuid = ?2",
+            )?
+            .execute([storage.to_string(), host.to_string()])?;
+        self.sum_up_storage(storage)
     }
 
     fn sum_up_storage(&self, storage: PrimaryStorageUuid) -> Result<(), StoreError> {
@@ -207,50 +217,25 @@ impl Tx<'_> {
         if held.is_some() {
             return Ok(true);
         }
-        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-        let taken = self
-            .connection
-            .prepare_cached(
-                "UPDATE local_storage_host SET available_bytes = available_bytes - ?3
-                 WHERE primary_storage_uuid = ?1 AND host_uuid = ?2 AND available_bytes >= ?3",
-            )?
-            .execute((&keys.1, &keys.2, bytes))?;
-        if taken == 0 {
+        if self.local_storage(storage, host)?.is_none_or(|local| local.available_bytes < bytes) {
             return Ok(false);
         }
         self.connection
             .prepare_cached(
                 "INSERT INTO storage_allocation (holder_uuid, primary_storage_uuid, host_uuid, bytes) VALUES (?, ?, ?, ?)",
             )?
-            .execute((&keys.0, &keys.1, &keys.2, bytes))?;
-        self.shift_storage(storage, -bytes)?;
+            .execute((&keys.0, &keys.1, &keys.2, i64::try_from(bytes).unwrap_or(i64::MAX)))?;
+        self.count_storage(storage, host)?;
         Ok(true)
     }
 
     /// Takes back what a holder was promised of a local storage on a host.
     pub fn release_storage(&self, storage: PrimaryStorageUuid, host: HostUuid, holder: &str) -> Result<(), StoreError> {
-        let keys = (holder, storage.to_string(), host.to_string());
-        let bytes: Option<i64> = self
-            .connection
-            .prepare_cached(
-                "DELETE FROM storage_allocation WHERE holder_uuid = ? AND primary_storage_uuid = ? AND host_uuid = ? RETURNING bytes",
-            )?
-            .query_row((keys.0, &keys.1, &keys.2), |row| row.get(0))
-            .optional()?;
-        let Some(bytes) = bytes else { return Ok(()) };
         self.connection
             .prepare_cached(
-                "UPDATE local_storage_host SET available_bytes = available_bytes + ?3
-                 WHERE primary_storage_uuid = ?1 AND host_uuid = ?2",
+                "DELETE FROM storage_allocation WHERE holder_uuid = ? AND primary_storage_uuid = ? AND host_uuid = ?",
             )?
-            .execute((&keys.1, &keys.2, bytes))?;
-        self.shift_storage(storage, bytes)
-    }
-
-    fn shift_storage(&self, storage: PrimaryStorageUuid, bytes: i64) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached("UPDATE primary_storage SET available_capacity = available_capacity + ?2 WHERE uuid = ?1")?
-            .execute((storage.to_string(), bytes))?;
-        Ok(())
+            .execute((holder, storage.to_string(), host.to_string()))?;
+        self.count_storage(storage, host)
     }
 }

@@ -4,9 +4,12 @@
 //! thousand concurrent calls cost a few fsyncs; each change of a group stands in a savepoint of its own and fails alone.
 //! Reads go to a pool of read-only connections and never wait for the writer.
 
+mod addresses;
 mod capacity;
 mod cleanup;
+mod image_cache;
 mod jobs;
+mod join_tokens;
 mod migrations;
 mod reader;
 mod sessions;
@@ -18,6 +21,7 @@ use std::path::Path;
 
 pub use capacity::*;
 pub use jobs::*;
+pub use join_tokens::*;
 use rusqlite::{Connection, OpenFlags};
 pub use table::*;
 pub use value::*;

@@ -9,7 +9,7 @@ use crate::{
 };
 
 const PLACES: &str = "/usr/local/bin/gantry-agent /etc/gantry /etc/gantry/agent.toml /etc/gantry/tls \
-     /etc/gantry/tls/ca.pem /etc/gantry/tls/agent.pem /etc/gantry/tls/agent.key \
+     /etc/gantry/tls/ca.pem /etc/gantry/tls/cert.pem /etc/gantry/tls/key.pem \
      /etc/systemd/system/gantry-agent.service";
 
 #[tokio::test]
@@ -28,10 +28,10 @@ async fn a_host_is_set_up_once_and_withdrawn_without_a_trace() {
     assert_eq!(
         host.run(&format!("stat -c '%a %U:%G %n' {PLACES}")),
         "755 root:root /usr/local/bin/gantry-agent\n755 root:root /etc/gantry\n600 root:root /etc/gantry/agent.toml\n\
-         700 root:root /etc/gantry/tls\n644 root:root /etc/gantry/tls/ca.pem\n644 root:root /etc/gantry/tls/agent.pem\n\
-         600 root:root /etc/gantry/tls/agent.key\n644 root:root /etc/systemd/system/gantry-agent.service\n"
+         700 root:root /etc/gantry/tls\n644 root:root /etc/gantry/tls/ca.pem\n644 root:root /etc/gantry/tls/cert.pem\n\
+         600 root:root /etc/gantry/tls/key.pem\n644 root:root /etc/systemd/system/gantry-agent.service\n"
     );
-    assert_eq!(host.run("cat /etc/gantry/tls/agent.key"), KEY);
+    assert_eq!(host.run("cat /etc/gantry/tls/key.pem"), KEY);
     let process = "systemctl is-enabled gantry-agent; systemctl show -p MainPID gantry-agent";
     let running = host.run(process);
 

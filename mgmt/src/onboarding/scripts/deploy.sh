@@ -1,5 +1,5 @@
 # Puts the agent in place and starts it. Input: the management node's uuid; the program's SHA-256; in base64 the files
-# ca.pem, agent.pem, agent.key, unit, agent.toml; then, if it answers agent=wanted, the program, compressed by gzip.
+# ca.pem, cert.pem, key.pem, unit, agent.toml; then, if it answers agent=wanted, the program, compressed by gzip.
 locked=no recorded=no replaced=no
 
 finish() {
@@ -22,7 +22,7 @@ trap 'exit 1' INT TERM
 receive() {
   read -r node && read -r digest || fail $incomplete 'the input ended early'
   { [ -d /var/lib/gantry ] || mkdir -m 755 /var/lib/gantry; } && mkdir -p "$state" && mkdir "$stage" || exit 1
-  for name in ca.pem agent.pem agent.key unit agent.toml; do
+  for name in ca.pem cert.pem key.pem unit agent.toml; do
     read -r line || fail $incomplete 'the input ended early'
     printf '%s\n' "$line" | base64 -d >"$stage/$name" || exit 1
   done

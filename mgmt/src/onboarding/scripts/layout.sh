@@ -15,7 +15,7 @@ unit=gantry-agent.service
 state=/var/lib/gantry/setup
 undo=$state/undo
 stage=$state/stage.$$
-files='agent ca.pem agent.pem agent.key unit agent.toml' # the configuration last: it says whose host this is
+files='agent ca.pem cert.pem key.pem unit agent.toml' # the configuration last: it says whose host this is
 
 target() {
   case $1 in
@@ -29,7 +29,7 @@ target() {
 mode() {
   case $1 in
     agent) echo 755 ;;
-    unit | ca.pem | agent.pem) echo 644 ;;
+    unit | ca.pem | cert.pem) echo 644 ;;
     *) echo 600 ;;
   esac
 }

@@ -12,5 +12,7 @@ if [ -d "$undo" ] || [ "$current" = "$node" ]; then
 else
   result=unchanged
 fi
+# What a renewal of the agent's certificate may have been about to use.
+[ -e /etc/gantry/agent.toml ] || rm -f /etc/gantry/tls/key.pending.pem
 drop_empty
 echo result=$result

@@ -1,3 +1,5 @@
+mod promises;
+
 use std::collections::BTreeSet;
 
 use super::*;

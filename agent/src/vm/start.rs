@@ -1,0 +1,171 @@
+//! Starting a VM: networks first, then the domain; whatever fails takes back what came before it.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{self, ErrorKind},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use gantry_common::{
+    agent::{AgentError, Observation, VmSpec, VmState},
+    id::VmUuid,
+};
+use nix::{errno::Errno, fcntl::OFlag};
+use tokio::time::timeout;
+use virt::domain::Domain;
+
+use super::{Host, look::Sight, stop::destroy, turn::Turn, wrong_state};
+use crate::libvirt::{
+    domain_xml::{self, Placement},
+    failed,
+};
+
+/// libvirt gives QEMU half a minute to answer, and more where it has a lot of memory to prepare.
+const CREATE_DEADLINE: Duration = Duration::from_secs(120);
+/// Opening a file takes no time, unless its file system hangs.
+const FILES_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Starts the VM. The turn is kept for as long as it is not certain whether the domain will come up.
+pub async fn start(host: &Arc<Host>, turn: Turn, spec: &VmSpec) -> Result<Observation, AgentError> {
+    let vm = spec.uuid;
+    domain_xml::check(spec)?;
+    match host.observer.sight(vm).await? {
+        Sight::Nothing => {}
+        Sight::Ours(VmState::Running) => return host.observer.observe(vm).await,
+        Sight::Ours(state) => return Err(wrong_state(vm, state, "resume or stop it")),
+        Sight::Foreign { name } => {
+            return Err(AgentError::InUse {
+                what: format!("the uuid {}", vm.hyphenated()),
+                user: format!("the domain '{name}', which Gantry did not make; undefine or destroy it by virsh first"),
+            });
+        }
+    }
+    let xml = check(host, spec).await?;
+    host.attachments.remember(vm)?;
+    if let Err(error) = host.networks.attach_vm(spec).await {
+        take_back(host, vm).await;
+        return Err(error);
+    }
+    create(host, turn, vm, xml).await?;
+    let observation = host.observer.observe(vm).await?;
+    if observation.state == VmState::Absent {
+        // The guest powered itself off at once. Its end may have been seen before anybody knew the VM.
+        take_back(host, vm).await;
+    }
+    Ok(observation)
+}
+
+/// The domain's XML, once everything it names was found usable on this host.
+pub async fn check(host: &Host, spec: &VmSpec) -> Result<String, AgentError> {
+    domain_xml::check(spec)?;
+    let placement = Placement {
+        hypervisor: host.hypervisor,
+        direct_io: inspect_files(spec).await?,
+        serial_log: host.settings.serial_logs.join(format!("{}.log", spec.uuid)),
+        nvram: spec.disks.first().map(|root| nvram_path(&root.path)),
+    };
+    make_private_directory(&host.settings.serial_logs)
+        .map_err(|error| AgentError::file(&host.settings.serial_logs, error))?;
+    domain_xml::render(spec, &placement)
+}
+
+async fn create(host: &Arc<Host>, turn: Turn, vm: VmUuid, xml: String) -> Result<(), AgentError> {
+    const OPERATION: &str = "virDomainCreateXML";
+    let creating = host.commands.submit(OPERATION, move |connection| {
+        Domain::create_xml(connection, &xml, 0).map(drop).map_err(failed(OPERATION))
+    });
+    let mut creating = match creating {
+        Ok(creating) => creating,
+        Err(error) => {
+            take_back(host, vm).await;
+            return Err(error);
+        }
+    };
+    let outcome = creating.wait(CREATE_DEADLINE).await;
+    match &outcome {
+        Ok(()) => {}
+        // The domain may have come up before the connection broke: what is attached is taken away, or not, when
+        // libvirtd is back and can tell.
+        Err(AgentError::LibvirtUnavailable { .. }) => {}
+        // It may still come up. The caller is told that it did not, so it must not stay.
+        Err(AgentError::Timeout { .. }) => {
+            let host = host.clone();
+            tokio::spawn(async move {
+                let _turn = turn;
+                if creating.join().await.is_ok()
+                    && let Err(error) = destroy(&host, vm).await
+                {
+                    tracing::error!(%vm, %error, "a VM that started too late is still running");
+                    return;
+                }
+                take_back(&host, vm).await;
+            });
+        }
+        Err(_) => take_back(host, vm).await,
+    }
+    outcome
+}
+
+/// What cannot be taken back now stays remembered, and is taken back later.
+async fn take_back(host: &Host, vm: VmUuid) {
+    if let Err(error) = host.release(vm).await {
+        tracing::warn!(%vm, %error, "cleaning up after a VM that does not run; it will be tried again");
+    }
+}
+
+/// The disks that can do direct I/O, after a look whether all files are there.
+async fn inspect_files(spec: &VmSpec) -> Result<BTreeSet<String>, AgentError> {
+    let disks: Vec<String> = spec.disks.iter().map(|disk| disk.path.clone()).collect();
+    let images: Vec<String> = spec.cdroms.iter().map(|drive| drive.path.clone()).collect();
+    let inspection = tokio::task::spawn_blocking(move || {
+        for image in images {
+            fs::File::open(&image).map_err(|error| unusable("ISO image", &image, &error))?;
+        }
+        let mut direct_io = BTreeSet::new();
+        for disk in disks {
+            if opens_for_direct_io(&disk).map_err(|error| unusable("volume file", &disk, &error))? {
+                direct_io.insert(disk);
+            }
+        }
+        Ok(direct_io)
+    });
+    match timeout(FILES_DEADLINE, inspection).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(panicked)) => Err(AgentError::Internal { reason: panicked.to_string() }),
+        Err(_) => Err(AgentError::Timeout {
+            operation: "opening the VM's disks (is their file system hung?)".into(),
+            seconds: FILES_DEADLINE.as_secs(),
+        }),
+    }
+}
+
+fn opens_for_direct_io(path: &str) -> io::Result<bool> {
+    let open = |flags: OFlag| fs::OpenOptions::new().read(true).custom_flags(flags.bits()).open(path);
+    match open(OFlag::O_DIRECT) {
+        Ok(_) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => open(OFlag::empty()).map(|_| false),
+        Err(error) => Err(error),
+    }
+}
+
+fn unusable(what: &str, path: &str, error: &io::Error) -> AgentError {
+    match error.kind() {
+        ErrorKind::NotFound => AgentError::NotFound { what: what.into(), name: path.into() },
+        _ => AgentError::file(path, error),
+    }
+}
+
+/// Where the UEFI variables of a VM with this root disk are kept. They hold the boot entries of the system on that disk:
+/// they stay beside it while the VM is stopped, and go when it is deleted.
+pub fn nvram_path(root_disk: &str) -> PathBuf {
+    PathBuf::from(format!("{root_disk}.nvram"))
+}
+
+/// What guests write to their serial line is nobody's business but root's.
+fn make_private_directory(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
