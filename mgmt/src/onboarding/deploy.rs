@@ -101,8 +101,10 @@ impl HostSession {
         self.run_for(node, &COMMIT).await
     }
 
-    /// Takes back what [`HostSession::deploy`] did, wherever it stopped: to what was there before, or, after
-    /// [`HostSession::commit`], to no agent at all. Packages stay.
+    /// Takes back what [`HostSession::deploy`] did, wherever it stopped, to what was there before. Packages stay.
+    ///
+    /// Where no deployment waits to be confirmed, this takes the node's agent away altogether: it is not for a host that
+    /// is to keep the agent it had.
     ///
     /// # Errors
     /// [`OnboardingError::Owned`] if the agent there is not `node`'s, and whatever can happen to a connection.

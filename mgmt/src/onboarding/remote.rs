@@ -117,12 +117,14 @@ impl Running {
     }
 
     async fn await_ready(&mut self) -> Result<(), OnboardingError> {
+        let mut heard = Vec::new();
         while let Some(line) = self.line().await? {
             if line == READY {
                 return Ok(());
             }
+            heard.push(line);
         }
-        let output = one_line(&[self.stdout.as_slice(), self.stderr.as_slice()].concat());
+        let output = format!("{}{}", heard.join(" | "), one_line(&self.stderr));
         Err(OnboardingError::NoShell { host: self.host.clone(), username: "root".to_owned(), output })
     }
 

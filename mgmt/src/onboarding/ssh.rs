@@ -25,7 +25,7 @@ const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(15);
 const LOGIN_DEADLINE: Duration = Duration::from_secs(30);
 /// Data that the host does not acknowledge for this long ends the connection. The keepalives below cannot notice that:
 /// they wait behind the data.
-const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(20);
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(15);
 /// How long a goodbye may take.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 /// A host that does not answer this often in a row at this interval is gone.

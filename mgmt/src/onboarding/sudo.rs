@@ -24,12 +24,14 @@ pub(super) fn command() -> String {
 /// Gives the password if sudo asks for it, and waits until the script can be sent.
 pub(super) async fn await_ready(running: &mut Running, target: &SshTarget) -> Result<(), OnboardingError> {
     let mut answered = 0;
+    let mut heard = Vec::new();
     loop {
         while let Some(line) = running.take_line() {
             if line == READY {
                 running.stderr.clear();
                 return Ok(());
             }
+            heard.push(line);
         }
         let asked = prompts(&running.stderr);
         if asked > 1 {
@@ -47,7 +49,7 @@ pub(super) async fn await_ready(running: &mut Running, target: &SshTarget) -> Re
             continue;
         }
         if running.ended() {
-            return Err(turned_away(running, target));
+            return Err(turned_away(running, target, &heard));
         }
         running.receive().await?;
     }
@@ -57,7 +59,7 @@ fn prompts(stderr: &[u8]) -> usize {
     stderr.windows(PROMPT.len()).filter(|window| *window == PROMPT.as_bytes()).count()
 }
 
-fn turned_away(running: &Running, target: &SshTarget) -> OnboardingError {
+fn turned_away(running: &Running, target: &SshTarget, heard: &[String]) -> OnboardingError {
     let (host, username) = (target.address.clone(), target.username.clone());
     let said = one_line(&running.stderr).replace(PROMPT, " ");
     // sudo's last line is its reason; a lecture may stand before it.
@@ -65,6 +67,6 @@ fn turned_away(running: &Running, target: &SshTarget) -> OnboardingError {
     if reason.contains("sudo") || reason.contains("not allowed") || reason.contains("password") {
         OnboardingError::NoPrivilege { host, username, reason }
     } else {
-        OnboardingError::NoShell { host, username, output: said }
+        OnboardingError::NoShell { host, username, output: format!("{}{said}", heard.join(" | ")) }
     }
 }

@@ -54,7 +54,7 @@ async fn a_host_cut_off_half_way_is_noticed_and_can_be_cleaned_or_completed() {
         assert!(matches!(outcome, Err(OnboardingError::ConnectionLost { .. })), "{outcome:?}");
         host.join();
         // The host does not know yet that the first connection is gone.
-        let session = host.login("root").await.unwrap();
+        let session = host.login_again("root").await;
         if completes {
             assert_eq!(session.deploy(&deployment).await.unwrap(), Changed::Yes);
             assert!(session.probe().await.unwrap().agent.running);
@@ -82,4 +82,25 @@ async fn a_host_that_lost_power_half_way_is_completed_after_it_is_back() {
     host.run("test \"$(ls /var/lib/gantry/setup)\" = undo");
     assert_eq!(session.withdraw(agent.node).await.unwrap(), Changed::Yes);
     host.run("test ! -e /var/lib/gantry -a ! -e /etc/gantry");
+}
+
+#[test]
+fn a_setup_killed_at_any_command_can_be_taken_back_and_repeated() {
+    let host = LabHost::boot(&Kind::Kvm);
+    let before = host.snapshot();
+    let texts = [
+        ("layout.sh", include_str!("../../src/onboarding/scripts/layout.sh")),
+        ("deploy.sh", include_str!("../../src/onboarding/scripts/deploy.sh")),
+        ("commit.sh", include_str!("../../src/onboarding/scripts/commit.sh")),
+        ("withdraw.sh", include_str!("../../src/onboarding/scripts/withdraw.sh")),
+        ("killed.sh", include_str!("killed.sh")),
+    ];
+    for (name, text) in texts {
+        host.run(&format!("cat >/tmp/{name} <<'END OF {name}'\n{text}END OF {name}\n"));
+    }
+    let stride = std::env::var("GANTRY_KILL_STRIDE").unwrap_or_else(|_| "11".to_owned());
+    let output = host.run(&format!("scripts=/tmp stride={stride} bash /tmp/killed.sh"));
+    let kills: u32 = output.trim().strip_prefix("kills=").unwrap().parse().unwrap();
+    assert!(kills > 20, "only {kills} kills");
+    assert_unchanged(&before, &host);
 }

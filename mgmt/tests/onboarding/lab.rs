@@ -71,6 +71,17 @@ impl LabHost {
         HostSession::connect(self.target(username, "lab"), None).await
     }
 
+    /// Logs in once the host can be reached again.
+    pub async fn login_again(&self, username: &str) -> HostSession {
+        let begin = Instant::now();
+        loop {
+            match self.login(username).await {
+                Ok(session) => return session,
+                Err(error) => assert!(begin.elapsed() < Duration::from_secs(60), "{error}"),
+            }
+        }
+    }
+
     pub async fn login_pinned(&self, key: &HostKey) -> Result<HostSession, OnboardingError> {
         HostSession::connect(self.target("root", "lab"), Some(key)).await
     }
