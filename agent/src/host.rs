@@ -40,7 +40,8 @@ fn version(number: u32) -> String {
     format!("{}.{}.{}", number / 1_000_000, number / 1_000 % 1_000, number % 1_000)
 }
 
-fn local_facts() -> HostFacts {
+/// What the kernel and the files tell, without libvirt and the network interfaces.
+pub fn local_facts() -> HostFacts {
     let cpuinfo = text("/proc/cpuinfo");
     HostFacts {
         agent_version: env!("CARGO_PKG_VERSION").into(),

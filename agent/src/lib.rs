@@ -1,11 +1,15 @@
 //! Gantry's host agent: carries out the management node's commands on one KVM host and streams what it observes.
 
 pub mod agent;
+pub mod check;
 pub mod config;
 pub mod host;
 pub mod image;
+pub mod join;
 pub mod libvirt;
 pub mod network;
+pub mod retire;
+pub mod serve;
 pub mod server;
 pub mod storage;
 pub mod vm;

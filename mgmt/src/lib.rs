@@ -1,1 +1,19 @@
 //! Gantry's management node: inventory, REST API, jobs, scheduling, hosts.
+
+pub mod api;
+pub mod cleanup;
+pub mod clock;
+pub mod config;
+pub mod failure;
+pub mod hosts;
+pub mod job;
+pub mod network;
+pub mod node;
+pub mod onboarding;
+pub mod operations;
+pub mod query;
+pub mod resource;
+pub mod seal;
+pub mod secret;
+pub mod store;
+pub mod vm;

@@ -1,1 +1,99 @@
-//! Images: the image store on this host and the image cache of its primary storages.
+//! Images: the image store on this host and the image caches of its primary storages.
+//!
+//! Beside every image lies its record (`<image>.json`), written before the image takes its name. An image without one was
+//! not put there by Gantry; a record without its image is what a killed agent leaves, and means nothing.
+
+mod add;
+mod cache;
+mod digest;
+mod download;
+mod evict;
+mod format;
+mod local;
+mod peer;
+mod qcow2;
+mod record;
+mod serve;
+mod shared_job;
+mod sink;
+mod source;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::Router;
+use gantry_common::agent::{AddImage, AgentError, CacheImage, Call, DeleteImage, EvictImage, ImageFacts};
+use rustls::ClientConfig;
+
+pub use self::download::http_client;
+use self::shared_job::SharedJobs;
+use crate::storage::{PathLocks, StorageRoot, blocking};
+
+/// The file that marks a directory as an image store, whose images other agents may fetch.
+const STORE_MARKER: &str = ".gantry-image-store";
+
+/// The images of this host.
+#[derive(Clone)]
+pub struct Images {
+    http: reqwest::Client,
+    peers: Arc<ClientConfig>,
+    locks: PathLocks,
+    jobs: SharedJobs<ImageFacts>,
+}
+
+impl Images {
+    /// Images that are fetched with `http` (see [`http_client`]) and, from other agents, with the identity and the
+    /// authority in `peers`. The `locks` must be the storages' own.
+    pub fn new(http: reqwest::Client, peers: Arc<ClientConfig>, locks: PathLocks) -> Self {
+        Self { http, peers, locks, jobs: SharedJobs::default() }
+    }
+
+    /// Brings an image from a URL into this host's image store: downloaded, checked, measured. The same call at the same
+    /// time shares one download; the same call again finds the image there.
+    pub async fn add_image(&self, call: &Call, command: AddImage) -> Result<ImageFacts, AgentError> {
+        let (http, locks) = (self.http.clone(), self.locks.clone());
+        self.jobs.join(call, &command.clone(), |call| add::add(http, locks, call, command)).await
+    }
+
+    /// Deletes an image from this host's image store. An image that is not there is a success.
+    pub async fn delete_image(&self, call: &Call, command: DeleteImage) -> Result<(), AgentError> {
+        let target = blocking(move || StorageRoot::parse("root", &command.root)?.below("path", &command.path)).await?;
+        let guard = self.locks.exclusive(call, target.as_path()).await?;
+        blocking(move || {
+            let _guard = guard;
+            record::delete_image(&target)
+        })
+        .await
+    }
+
+    /// Brings an image from an image store, here or on a peer, into a primary storage's image cache. The same call at the
+    /// same time shares one transfer.
+    pub async fn cache_image(&self, call: &Call, command: CacheImage) -> Result<ImageFacts, AgentError> {
+        let (peers, locks) = (self.peers.clone(), self.locks.clone());
+        self.jobs.join(call, &command.clone(), |call| cache::cache(peers, locks, call, command)).await
+    }
+
+    /// Deletes an image from a primary storage's image cache, unless a volume stands on it or a VM has it open.
+    pub async fn evict_image(&self, call: &Call, command: EvictImage) -> Result<(), AgentError> {
+        let (root, target) = blocking(move || {
+            let root = StorageRoot::parse("root", &command.root)?;
+            let target = root.below("path", &command.path)?;
+            Ok((root, target))
+        })
+        .await?;
+        let guard = self.locks.exclusive(call, target.as_path()).await?;
+        blocking(move || {
+            let _guard = guard;
+            evict::evict(&root, &target)
+        })
+        .await
+    }
+
+    /// The images of this host's image stores, for other agents: `GET /v1/images?path=…`. Whoever mounts it must admit
+    /// only agents of the same management node.
+    pub fn serve() -> Router {
+        serve::router()
+    }
+}

@@ -320,7 +320,10 @@ mod tests {
         while executor.call_on(vm, "again", LONG, |_| Ok(())).await.is_err() {
             tokio::task::yield_now().await;
         }
-        assert!(executor.pool.overdue.lock().is_empty());
+        // The VM may call again once one of them has ended; the others end soon.
+        while !executor.pool.overdue.lock().is_empty() {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test]

@@ -201,6 +201,11 @@ impl VirtualMachines {
         watch::snapshot(&self.0).await
     }
 
+    /// The VMs that have something attached on this host: those that run, are about to start, or are to be cleaned up.
+    pub fn attached(&self) -> std::io::Result<Vec<VmUuid>> {
+        self.0.attachments.all()
+    }
+
     /// What the host is and has.
     pub async fn facts(&self) -> HostFacts {
         host::facts(self.0.observer.executor()).await

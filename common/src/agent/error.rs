@@ -121,6 +121,12 @@ pub enum AgentError {
         /// The deadline.
         seconds: u64,
     },
+    /// The agent has as many commands as it takes.
+    #[error("the agent has {commands} commands under way or waiting; try again later")]
+    Busy {
+        /// How many it has.
+        commands: usize,
+    },
     /// The caller cancelled the command.
     #[error("the operation was cancelled")]
     Cancelled,
@@ -134,11 +140,13 @@ pub enum AgentError {
 
 impl AgentError {
     /// An argument that cannot be used.
+    #[expect(clippy::needless_pass_by_value, reason = "callers hand over an error they no longer need")]
     pub fn invalid(field: impl Into<String>, value: impl ToString, remedy: impl Into<String>) -> Self {
         Self::InvalidArgument { field: field.into(), value: value.to_string(), remedy: remedy.into() }
     }
 
     /// A file operation that failed.
+    #[expect(clippy::needless_pass_by_value, reason = "callers hand over an error they no longer need")]
     pub fn file(path: impl AsRef<std::path::Path>, reason: impl ToString) -> Self {
         Self::File { path: path.as_ref().display().to_string(), reason: reason.to_string() }
     }

@@ -2,18 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::OperationId;
-
 /// Asks for [`HostFacts`].
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct DescribeHost {}
 
-/// Cancels the command with this id, if it still runs.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct CancelOperation {
-    /// The command to cancel.
-    pub target: OperationId,
-}
+/// Ends the host's membership of its management node.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Retire {}
 
 /// What the host is and has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -100,8 +100,9 @@ fn encode<T: Serialize>(reply: &T) -> Result<Vec<u8>, AgentError> {
 agent_interface! {
     /// What the host is and has.
     describe_host(DescribeHost) -> HostFacts;
-    /// Cancels a running command.
-    cancel_operation(CancelOperation) -> ();
+    /// Forgets the management node: configuration and certificate are deleted and the agent ends for good. Refused with
+    /// `InUse` while VMs of the node run here.
+    retire(Retire) -> ();
 
     /// Makes a bridge and puts the physical interface into it, keeping the host's own addresses and routes reachable.
     ensure_bridge(EnsureBridge) -> ();

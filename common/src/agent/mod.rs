@@ -2,6 +2,7 @@
 //!
 //! [`HostAgent`] has two implementers, the real agent and the simulated one; both are served by the same transport.
 
+mod connection;
 mod error;
 mod event;
 mod host;
@@ -11,6 +12,7 @@ mod network;
 mod storage;
 mod vm;
 
+pub use connection::*;
 pub use error::*;
 pub use event::*;
 pub use host::*;

@@ -1,0 +1,51 @@
+# Gantry: build, try, check. `make` lists what there is.
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo demo-stop tour test lint advisories bench
+
+# The tools that do not come with cargo are installed where they are missing.
+NEXTEST := $(shell command -v cargo-nextest)
+DENY := $(shell command -v cargo-deny)
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+build: ## compile both programs into target/release
+	tests/lab/packages.sh build
+	cargo build --release --workspace
+
+demo: ## a management node, a host and a VM on this machine, in one go
+	tests/lab/demo up
+
+demo-stop: ## remove every trace of the demo
+	tests/lab/demo down
+
+tour: demo ## run the README's tour against the demo
+	tests/lab/tour
+
+test: ## every test, on real hosts: installs and builds what they need
+	tests/lab/packages.sh build lab demo
+ifeq ($(NEXTEST),)
+	cargo install --locked cargo-nextest
+endif
+	tests/lab/guest
+	tests/lab/hosts build
+	cargo build --workspace
+	cargo nextest run --workspace --no-fail-fast
+
+bench: demo ## what Gantry costs: starting a VM beside virsh, adding a host
+	tests/lab/bench
+
+lint: ## formatting, clippy, licences and bans, shell scripts
+	tests/lab/packages.sh build lab
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+ifeq ($(DENY),)
+	cargo install --locked cargo-deny
+endif
+	cargo deny --all-features check licenses bans sources
+	shellcheck .ci/run $$(awk 'FNR == 1 && /^#!.*bash/ { print FILENAME }' tests/lab/*)
+	shellcheck --shell=dash $$(awk 'FNR == 1 && /^#!\/bin\/sh/ { print FILENAME }' tests/lab/*)
+
+advisories: ## known vulnerabilities of the dependencies; needs the internet
+	cargo deny --all-features check advisories

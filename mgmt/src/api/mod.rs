@@ -1,0 +1,17 @@
+//! The REST front: declarations of operations, and everything that follows from them.
+
+mod declaration;
+mod operation;
+mod parameter;
+mod request;
+mod router;
+mod server;
+mod session;
+
+pub use declaration::*;
+pub use operation::*;
+pub use parameter::*;
+pub use request::*;
+pub use router::*;
+pub use server::*;
+pub use session::*;

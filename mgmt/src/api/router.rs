@@ -1,0 +1,118 @@
+//! Which operation a request means: by path and method, and for actions by the key in the body.
+
+use gantry_common::error::ErrorKind;
+use serde_json::{Map, Value};
+
+use super::{Method, Operation};
+use crate::failure::Failure;
+
+/// One path of one operation.
+struct Route {
+    method: Method,
+    segments: Vec<Segment>,
+    operation: Operation,
+}
+
+enum Segment {
+    Literal(&'static str),
+    Parameter(&'static str),
+}
+
+/// The operations by their paths.
+pub struct Router {
+    routes: Vec<Route>,
+}
+
+/// The parameters found in a path.
+pub type PathParameters = Vec<(String, String)>;
+
+impl Router {
+    /// A router over these operations.
+    pub fn new(operations: &[Operation]) -> Self {
+        let mut routes: Vec<Route> = operations
+            .iter()
+            .flat_map(|operation| {
+                operation.declaration.paths.iter().map(|path| Route {
+                    method: operation.declaration.method,
+                    segments: split(path).map(segment).collect(),
+                    operation: *operation,
+                })
+            })
+            .collect();
+        // A literal is more to the point than a parameter: `/vm-instances/nics` is not the VM called `nics`.
+        routes.sort_by_key(|route| {
+            route.segments.iter().map(|segment| matches!(segment, Segment::Parameter(_))).collect::<Vec<_>>()
+        });
+        Self { routes }
+    }
+
+    /// The operation that `method` and `path` mean; of several at one path, the one whose key the body holds.
+    pub fn find(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Map<String, Value>,
+    ) -> Result<(Operation, PathParameters), Failure> {
+        let parts: Vec<&str> = split(path).collect();
+        let matching: Vec<(&Route, PathParameters)> =
+            self.routes.iter().filter_map(|route| Some((route, route.matches(&parts)?))).collect();
+        if matching.is_empty() {
+            return Err(Failure::new(ErrorKind::UnknownPath, format!("there is no operation at '{path}'")));
+        }
+        let mut candidates: Vec<(&Route, PathParameters)> =
+            matching.into_iter().filter(|(route, _)| route.method == method).collect();
+        if candidates.is_empty() {
+            let details = format!("'{path}' does not take this method: see the reference of the operation you mean");
+            return Err(Failure::new(ErrorKind::WrongMethod, details));
+        }
+        let named = |route: &Route| route.operation.declaration.body_keys.iter().any(|key| body.contains_key(key));
+        let chosen = candidates.iter().position(|(route, _)| named(route));
+        let chosen = match chosen {
+            Some(chosen) => chosen,
+            None if method != Method::Put || candidates.len() == 1 => 0,
+            None => {
+                let keys: Vec<&str> = candidates
+                    .iter()
+                    .flat_map(|(route, _)| route.operation.declaration.body_keys.first())
+                    .map(String::as_str)
+                    .collect();
+                let given: Vec<&str> = body.keys().map(String::as_str).collect();
+                return Err(Failure::argument(
+                    "body",
+                    given.join(", "),
+                    format!("name the action to take by its key; here are {}", keys.join(", ")),
+                ));
+            }
+        };
+        let (route, parameters) = candidates.swap_remove(chosen);
+        Ok((route.operation, parameters))
+    }
+}
+
+impl Route {
+    fn matches(&self, parts: &[&str]) -> Option<PathParameters> {
+        if parts.len() != self.segments.len() {
+            return None;
+        }
+        let mut parameters = Vec::new();
+        for (segment, part) in self.segments.iter().zip(parts) {
+            match segment {
+                Segment::Literal(literal) if literal == part => {}
+                Segment::Literal(_) => return None,
+                Segment::Parameter(name) => parameters.push(((*name).to_owned(), (*part).to_owned())),
+            }
+        }
+        Some(parameters)
+    }
+}
+
+fn split(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|part| !part.is_empty())
+}
+
+fn segment(part: &'static str) -> Segment {
+    match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
+        Some(name) => Segment::Parameter(name),
+        None => Segment::Literal(part),
+    }
+}

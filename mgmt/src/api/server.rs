@@ -1,0 +1,216 @@
+//! The HTTP server: one handler for every request, and the answers' common form.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{ConnectInfo, DefaultBodyLimit, State},
+    response::Response,
+};
+use gantry_common::{error::ErrorKind, id::JobUuid};
+use http::{HeaderMap, HeaderValue, Method as HttpMethod, StatusCode, Uri, header::CONTENT_TYPE};
+use serde_json::{Map, Value, json};
+
+use super::{Answer, Caller, Handler, Method, RawRequest, authenticate, check};
+use crate::{
+    failure::Failure,
+    job::{self, Accepted},
+    node::Node,
+    query::{self, Query},
+    store::JobPhase,
+};
+
+/// The path below which the API stands.
+pub const BASE: &str = "/zstack/v1";
+
+/// The largest body a request may have.
+const BODY_LIMIT_BYTES: usize = 4 * 1024 * 1024;
+
+/// The node's HTTP application.
+pub fn application(node: Arc<Node>) -> axum::Router {
+    axum::Router::new()
+        .route("/gantry/v1/join", axum::routing::post(crate::hosts::join_endpoint))
+        .fallback(handle)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+        .with_state(node)
+}
+
+struct Reply {
+    status: StatusCode,
+    body: Value,
+    ignored: Vec<String>,
+}
+
+impl Reply {
+    fn ok(body: Value) -> Self {
+        Self { status: StatusCode::OK, body, ignored: Vec::new() }
+    }
+}
+
+async fn handle(
+    State(node): State<Arc<Node>>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    method: HttpMethod,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let reply = answer(&node, from, &method, &uri, &headers, &body).await.unwrap_or_else(|failure| {
+        let status = StatusCode::from_u16(failure.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        tracing::info!(%method, path = uri.path(), code = failure.kind.code(), details = failure.details, "refused");
+        Reply { status, body: failure.to_body(), ignored: Vec::new() }
+    });
+    respond(reply)
+}
+
+/// Turns a reply into the HTTP answer.
+fn respond(reply: Reply) -> Response {
+    let mut response = Response::new(Body::from(reply.body.to_string()));
+    *response.status_mut() = reply.status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json;charset=UTF-8"));
+    if !reply.ignored.is_empty()
+        && let Ok(names) = HeaderValue::from_str(&reply.ignored.join(", "))
+    {
+        response.headers_mut().insert("x-gantry-ignored", names);
+    }
+    response
+}
+
+async fn answer(
+    node: &Arc<Node>,
+    from: SocketAddr,
+    method: &HttpMethod,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Reply, Failure> {
+    let unknown = || Failure::new(ErrorKind::UnknownPath, format!("there is no operation at '{}'", uri.path()));
+    let clean = uri.path().split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+    let path = clean.strip_prefix(BASE.trim_start_matches('/')).ok_or_else(unknown)?;
+    let method = match method.as_str() {
+        "GET" => Method::Get,
+        "POST" => Method::Post,
+        "PUT" => Method::Put,
+        "DELETE" => Method::Delete,
+        other => return Err(Failure::new(ErrorKind::WrongMethod, format!("{other} is not used by this API"))),
+    };
+    if let Some(job) = path.strip_prefix("/api-jobs/") {
+        return poll(node, headers, job).await;
+    }
+    let body = parse_body(body)?;
+    let (operation, path_parameters) = node.router.find(method, path, &body)?;
+    let declaration = operation.declaration;
+    let session = if declaration.open { None } else { Some(authenticate(node, headers).await?) };
+    let pairs: Vec<(String, String)> =
+        form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+
+    if let Handler::Query(resource) = operation.handler {
+        let mut query = Query::parse(&pairs)?;
+        for (_, uuid) in path_parameters {
+            query.conditions.extend(Query::by_uuid(&uuid).conditions);
+        }
+        return Ok(Reply::ok(node.store.read(move |tx| query::run(tx, resource, &query)).await?));
+    }
+    let path = path_parameters
+        .into_iter()
+        .map(|(name, value)| (name, percent_encoding::percent_decode_str(&value).decode_utf8_lossy().into_owned()))
+        .collect();
+    let checked = check(declaration, RawRequest { path, query: pairs, body })?;
+    if !checked.ignored.is_empty() {
+        tracing::info!(
+            api = declaration.name,
+            fields = checked.ignored.join(", "),
+            "unknown body fields were let through"
+        );
+    }
+    let caller = Caller { node: node.clone(), session, from: from.ip() };
+    let reply = match (operation.handler, declaration.answer) {
+        (Handler::Sync(handler), _) => Reply::ok(handler(caller, checked.parameters).await?),
+        (Handler::Job(handler), Answer::Job) => {
+            let account = caller.session.as_ref().map(|session| session.account_uuid);
+            let accepted = Accepted {
+                uuid: job_uuid(headers)?,
+                declaration,
+                handler,
+                parameters: checked.parameters,
+                account_uuid: account.unwrap_or(node.admin),
+                webhook: webhook(headers)?,
+            };
+            let uuid = job::accept(node, accepted).await?;
+            Reply { status: StatusCode::ACCEPTED, body: location(headers, uuid), ignored: Vec::new() }
+        }
+        _ => return Err(Failure::new(ErrorKind::Internal, format!("{} is declared wrongly", declaration.name))),
+    };
+    Ok(Reply { ignored: checked.ignored, ..reply })
+}
+
+fn parse_body(body: &[u8]) -> Result<Map<String, Value>, Failure> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Map::new());
+    }
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(body)) => Ok(body),
+        Ok(_) => Err(Failure::argument("body", "", "a JSON object is needed")),
+        Err(error) => Err(Failure::argument("body", "", format!("it is not JSON: {error}"))),
+    }
+}
+
+/// The caller's `X-Job-UUID`, or a new one.
+fn job_uuid(headers: &HeaderMap) -> Result<JobUuid, Failure> {
+    let Some(header) = headers.get("x-job-uuid") else { return Ok(JobUuid::random()) };
+    let text = header.to_str().unwrap_or_default();
+    let uuid: Option<JobUuid> = text.parse().ok();
+    uuid.filter(|uuid| uuid.as_uuid().get_version_num() == 4)
+        .ok_or_else(|| Failure::argument("X-Job-UUID", text, "a version 4 uuid without hyphens is needed"))
+}
+
+fn webhook(headers: &HeaderMap) -> Result<Option<String>, Failure> {
+    let Some(header) = headers.get("x-web-hook") else { return Ok(None) };
+    let text = header.to_str().unwrap_or_default();
+    match text.parse::<Uri>() {
+        Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() => {
+            Ok(Some(text.to_owned()))
+        }
+        _ => Err(Failure::argument("X-Web-Hook", text, "an http or https URL is needed")),
+    }
+}
+
+/// Where the caller polls, seen from where it called: a TLS proxy in between says so in `X-Forwarded-Proto`.
+fn location(headers: &HeaderMap, job: JobUuid) -> Value {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let host = text("host").unwrap_or("localhost:8080");
+    let scheme = if text("x-forwarded-proto") == Some("https") { "https" } else { "http" };
+    json!({ "location": format!("{scheme}://{host}{BASE}/api-jobs/{job}") })
+}
+
+/// How far a job is: 202 while it runs, then its result, and 404 once it is forgotten.
+async fn poll(node: &Arc<Node>, headers: &HeaderMap, text: &str) -> Result<Reply, Failure> {
+    let unknown =
+        || Failure::new(ErrorKind::UnknownPath, format!("there is no job '{text}': it never was or has expired"));
+    let uuid: JobUuid = text.parse().map_err(|_| unknown())?;
+    let job = node.store.read(move |tx| tx.job(uuid).map_err(Failure::from)).await?.ok_or_else(unknown)?;
+    let result = job.result.unwrap_or_else(|| json!({}));
+    Ok(match job.phase {
+        JobPhase::Running | JobPhase::Undoing => {
+            Reply { status: StatusCode::ACCEPTED, body: location(headers, uuid), ignored: Vec::new() }
+        }
+        JobPhase::Succeeded => Reply::ok(result),
+        JobPhase::Failed => Reply { status: StatusCode::SERVICE_UNAVAILABLE, body: result, ignored: Vec::new() },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_polled_the_way_the_caller_came() {
+        let job = JobUuid::random();
+        let mut headers = HeaderMap::new();
+        headers.insert("host", HeaderValue::from_static("cloud.example.org"));
+        let poll = |headers: &HeaderMap| location(headers, job)["location"].as_str().unwrap().to_owned();
+        assert_eq!(poll(&headers), format!("http://cloud.example.org/zstack/v1/api-jobs/{job}"));
+        headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
+        assert_eq!(poll(&headers), format!("https://cloud.example.org/zstack/v1/api-jobs/{job}"));
+    }
+}

@@ -1,0 +1,67 @@
+//! Dates as the store keeps them and as the API writes them.
+
+use std::{fmt, time::Duration};
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+
+/// A moment, in whole milliseconds since 1970 in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+/// The API's way of writing dates: `Aug 20, 2015 5:46:16 PM`, in UTC.
+const FORMAT: &str = "%b %-d, %Y %-I:%M:%S %p";
+
+impl Timestamp {
+    /// This moment.
+    pub fn now() -> Self {
+        Self(Utc::now().timestamp_millis())
+    }
+
+    /// The moment that many milliseconds after the start of 1970.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the start of 1970.
+    pub const fn millis(self) -> i64 {
+        self.0
+    }
+
+    /// The moment `duration` later.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// Reads the API's form, or milliseconds.
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Ok(millis) = text.parse() {
+            return Some(Self(millis));
+        }
+        [FORMAT, "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"]
+            .iter()
+            .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
+            .map(|date| Self(date.and_utc().timestamp_millis()))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let date = DateTime::<Utc>::from_timestamp_millis(self.0).unwrap_or_default();
+        write!(f, "{}", date.format(FORMAT))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_written_as_clients_expect_and_read_back() {
+        let date = Timestamp::from_millis(1_440_092_776_000);
+        assert_eq!(date.to_string(), "Aug 20, 2015 5:46:16 PM");
+        assert_eq!(Timestamp::parse("Aug 20, 2015 5:46:16 PM"), Some(date));
+        assert_eq!(Timestamp::parse("1440092776000"), Some(date));
+        assert_eq!(Timestamp::parse("yesterday"), None);
+    }
+}

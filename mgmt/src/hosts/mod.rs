@@ -1,0 +1,23 @@
+//! The hosts: their certificates, the connection to each agent, how hosts join, and what becomes of what they say.
+
+pub mod fleet;
+mod host_tags;
+pub mod join;
+mod join_endpoint;
+pub mod link;
+mod looks;
+mod observer;
+pub mod pki;
+mod prepare;
+mod progress;
+mod reach;
+mod renewal;
+mod vm_states;
+mod watcher;
+
+pub use join_endpoint::{join_endpoint, new_join_token};
+pub use looks::Looks;
+pub use observer::Observer;
+pub use prepare::{prepare_host, refresh_network, release_host};
+pub use reach::*;
+pub use vm_states::judge_deferred;

@@ -1,0 +1,179 @@
+//! Brings what hosts say into the inventory.
+
+use std::sync::{Arc, OnceLock, Weak};
+
+use async_trait::async_trait;
+use gantry_common::{
+    agent::{Event, ForeignDomain, HostFacts, Snapshot},
+    id::HostUuid,
+};
+use serde_json::json;
+
+use super::{fleet::FleetObserver, host_tags, prepare::prepare_host, vm_states};
+use crate::{
+    cleanup,
+    clock::Timestamp,
+    failure::Failure,
+    node::Node,
+    resource::{BackupStorage, ConnectionStatus, Host, Machine, VmInstance, VmInstanceState},
+    store::{SqlValue, Tx},
+};
+
+/// Listens to all hosts for the node.
+#[derive(Default)]
+pub struct Observer {
+    node: OnceLock<Weak<Node>>,
+}
+
+impl Observer {
+    /// Listens for this node from now on.
+    pub fn watch_for(&self, node: &Arc<Node>) {
+        // Set once, at the node's making.
+        let _ = self.node.set(Arc::downgrade(node));
+    }
+
+    fn node(&self) -> Option<Arc<Node>> {
+        self.node.get().and_then(Weak::upgrade)
+    }
+}
+
+#[async_trait]
+impl FleetObserver for Observer {
+    async fn connected(&self, machine: HostUuid, snapshot: &Snapshot) {
+        let Some(node) = self.node() else { return };
+        if let Err(failure) = came_up(&node, machine, snapshot).await {
+            tracing::error!(host = %machine, error = %failure, "a connected host could not be taken up");
+        }
+    }
+
+    async fn event(&self, machine: HostUuid, event: Event) {
+        let Some(node) = self.node() else { return };
+        let done = match event {
+            Event::Snapshot(snapshot) => take_snapshot(&node, machine, &snapshot).await,
+            Event::Vm(observation) => vm_states::observe(&node, machine, vec![observation]).await,
+            Event::ForeignDomains { domains } => record_foreign(&node, machine, domains).await,
+            Event::LibvirtLost { reason } => {
+                tracing::warn!(host = %machine, reason, "libvirtd is away; guests keep running");
+                Ok(())
+            }
+            Event::Progress(_) | Event::Heartbeat => Ok(()),
+        };
+        if let Err(failure) = done {
+            tracing::error!(host = %machine, error = %failure, "what a host said could not be recorded");
+        }
+    }
+
+    async fn disconnected(&self, machine: HostUuid, reason: &str) {
+        let Some(node) = self.node() else { return };
+        tracing::warn!(host = %machine, reason, "host disconnected");
+        let reason = reason.to_owned();
+        let recorded =
+            node.store.write(move |tx| set_status(tx, machine, ConnectionStatus::Disconnected, Some(reason))).await;
+        if let Err(failure) = recorded {
+            tracing::error!(host = %machine, error = %failure, "a host's loss could not be recorded");
+        }
+    }
+}
+
+async fn came_up(node: &Arc<Node>, machine: HostUuid, snapshot: &Snapshot) -> Result<(), Failure> {
+    tracing::info!(host = %machine, hostname = snapshot.facts.hostname, "host connected");
+    cleanup::settle(node, machine).await?;
+    take_snapshot(node, machine, snapshot).await?;
+    let reason = match prepare_host(node, machine).await {
+        Ok(()) => None,
+        Err(failure) => {
+            tracing::warn!(host = %machine, error = %failure, "the host is connected and not all of its networks and storages are ready");
+            Some(failure.to_string())
+        }
+    };
+    node.store.write(move |tx| set_status(tx, machine, ConnectionStatus::Connected, reason)).await
+}
+
+/// Everything a host sees, and by it what does not run there any more.
+async fn take_snapshot(node: &Arc<Node>, machine: HostUuid, snapshot: &Snapshot) -> Result<(), Failure> {
+    let facts = snapshot.facts.clone();
+    let (cpu, memory) = (node.config.cpu_overcommit, node.config.memory_overcommit);
+    let reserve = node.config.host_reserved_memory_bytes;
+    let foreign = snapshot.foreign.clone();
+    node.store
+        .write(move |tx| {
+            let Some(mut known) = tx.get::<Machine>(machine)? else { return Ok(()) };
+            known.facts = Some(json!(facts));
+            known.foreign_domains = json!(foreign);
+            tx.save(&known)?;
+            host_tags::set_fact_tags(tx, machine, &facts)?;
+            host_tags::set_foreign_tags(tx, machine, &foreign)?;
+            // Domains that others made take their share of the host.
+            let foreign_memory: u64 = foreign.iter().map(|domain| domain.memory_bytes).sum();
+            let memory_bytes = facts.memory_bytes.saturating_sub(reserve).saturating_sub(foreign_memory);
+            record_facts(tx, machine, &facts, scaled(u64::from(facts.cpu_num), cpu), scaled(memory_bytes, memory))
+        })
+        .await?;
+    match &snapshot.vms {
+        Some(seen) => vm_states::compare(node, machine, seen.clone(), snapshot.revision).await,
+        None => Ok(()),
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+fn scaled(amount: u64, ratio: f64) -> u64 {
+    (amount as f64 * ratio) as u64
+}
+
+fn record_facts(tx: &Tx<'_>, host: HostUuid, facts: &HostFacts, cpu: u64, memory_bytes: u64) -> Result<(), Failure> {
+    if let Some(mut known) = tx.get::<Host>(host)? {
+        known.cpu_num = facts.cpu_num;
+        known.cpu_sockets = facts.cpu_sockets;
+        tx.save(&known)?;
+        tx.set_host_totals(host, cpu, memory_bytes)?;
+    }
+    Ok(())
+}
+
+async fn record_foreign(node: &Arc<Node>, machine: HostUuid, domains: Vec<ForeignDomain>) -> Result<(), Failure> {
+    node.store
+        .write(move |tx| {
+            if let Some(mut known) = tx.get::<Machine>(machine)? {
+                known.foreign_domains = json!(domains);
+                tx.save(&known)?;
+                host_tags::set_foreign_tags(tx, machine, &domains)?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+/// Records whether a machine answers, and what follows for the host and the backup storages on it and for its VMs.
+fn set_status(tx: &Tx<'_>, machine: HostUuid, status: ConnectionStatus, reason: Option<String>) -> Result<(), Failure> {
+    let Some(mut known) = tx.get::<Machine>(machine)? else { return Ok(()) };
+    known.status = status;
+    known.status_reason = reason;
+    tx.save(&known)?;
+    let now = Timestamp::now();
+    // A host that is being added stays `Connecting` until all of its setting up is done.
+    if let Some(mut host) = tx.get::<Host>(machine)?
+        && host.status != ConnectionStatus::Connecting
+        && host.status != status
+    {
+        host.status = status;
+        host.last_op_date = now;
+        tx.save(&host)?;
+    }
+    for mut storage in tx.find::<BackupStorage>(&[("machine_uuid", machine.to_sql())])? {
+        if storage.status != ConnectionStatus::Connecting && storage.status != status {
+            storage.status = status;
+            storage.last_op_date = now;
+            tx.save(&storage)?;
+        }
+    }
+    if status == ConnectionStatus::Disconnected {
+        for mut vm in tx.find::<VmInstance>(&[("host_uuid", machine.to_sql())])? {
+            if matches!(vm.state, VmInstanceState::Running | VmInstanceState::Paused) {
+                vm.state = VmInstanceState::Unknown;
+                vm.last_op_date = now;
+                tx.save(&vm)?;
+            }
+        }
+    }
+    Ok(())
+}

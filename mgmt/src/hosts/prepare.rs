@@ -1,0 +1,147 @@
+//! Bringing a host to what its cluster needs: bridges and storages. Done whenever a host connects.
+
+use std::sync::Arc;
+
+use gantry_common::{
+    agent::{EnsureBridge, EnsureNetwork, OpenStorage, RemoveBridge, RemoveNetwork},
+    id::{HostUuid, L3NetworkUuid, OperationId},
+};
+
+use crate::{
+    failure::Failure,
+    network,
+    node::Node,
+    resource::{
+        BackupStorage, ConnectionStatus, Host, L3Network, PrimaryStorage, PrimaryStorageClusterRef, VmInstance, VmNic,
+    },
+    store::{SqlValue, Tx},
+};
+
+/// Everything a machine needs for its roles. All of it is tried; the first failure is reported.
+pub async fn prepare_host(node: &Arc<Node>, machine: HostUuid) -> Result<(), Failure> {
+    let (bridges, storages, backups) = node.store.read(move |tx| needs(tx, machine)).await?;
+    let mut first = Ok(());
+    let mut note = |outcome: Result<(), Failure>| {
+        if first.is_ok() {
+            first = outcome;
+        }
+    };
+    for bridge in bridges {
+        note(node.call(machine, OperationId::random(), EnsureBridge { bridge }).await);
+    }
+    for storage in storages {
+        note(open_primary(node, machine, storage).await);
+    }
+    for backup in backups {
+        note(open_backup(node, machine, backup).await);
+    }
+    first
+}
+
+/// Takes from a machine that leaves what its cluster's networks made there. What cannot be taken away is logged and stays.
+pub async fn release_host(node: &Arc<Node>, machine: HostUuid) {
+    let found = node.store.read(move |tx| Ok::<_, Failure>((needs(tx, machine)?.0, tx.all::<L3Network>()?))).await;
+    let (bridges, networks) = match found {
+        Ok(found) => found,
+        Err(failure) => return tracing::error!(host = %machine, error = %failure, "what is on the host cannot be read"),
+    };
+    if !node.fleet.is_connected(machine) {
+        return;
+    }
+    let note = |outcome: Result<(), Failure>, what: &str| {
+        if let Err(failure) = outcome {
+            tracing::warn!(host = %machine, error = %failure, "{what} stays on the host");
+        }
+    };
+    for l3 in networks.into_iter().filter(|l3| bridges.iter().any(|bridge| bridge.l2_network == l3.l2_network_uuid)) {
+        let command = RemoveNetwork { l3_network: l3.uuid };
+        note(node.call(machine, OperationId::random(), command).await, "a network's service");
+    }
+    for bridge in bridges {
+        note(node.call(machine, OperationId::random(), RemoveBridge { bridge }).await, "a bridge");
+    }
+}
+
+type Needs = (Vec<gantry_common::agent::Bridge>, Vec<PrimaryStorage>, Vec<BackupStorage>);
+
+fn needs(tx: &Tx<'_>, machine: HostUuid) -> Result<Needs, Failure> {
+    let backups = tx.find::<BackupStorage>(&[("machine_uuid", machine.to_sql())])?;
+    let Some(host) = tx.get::<Host>(machine)? else { return Ok((Vec::new(), Vec::new(), backups)) };
+    let bridges = network::l2_networks_of_cluster(tx, host.cluster_uuid)?.iter().map(network::bridge).collect();
+    let mut storages = Vec::new();
+    for link in tx.find::<PrimaryStorageClusterRef>(&[("cluster_uuid", host.cluster_uuid.to_sql())])? {
+        storages.extend(tx.get::<PrimaryStorage>(link.primary_storage_uuid)?);
+    }
+    Ok((bridges, storages, backups))
+}
+
+async fn open_primary(node: &Arc<Node>, host: HostUuid, storage: PrimaryStorage) -> Result<(), Failure> {
+    let capacity = node.call(host, OperationId::random(), OpenStorage { root: storage.url.clone() }).await?;
+    let overcommit = node.config.storage_overcommit;
+    node.store
+        .write(move |tx| {
+            if let Some(mut storage) = tx.get::<PrimaryStorage>(storage.uuid)? {
+                storage.status = ConnectionStatus::Connected;
+                tx.save(&storage)?;
+                tx.observe_local_storage(
+                    storage.uuid,
+                    host,
+                    capacity.total_bytes,
+                    capacity.available_bytes,
+                    overcommit,
+                )?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+async fn open_backup(node: &Arc<Node>, machine: HostUuid, backup: BackupStorage) -> Result<(), Failure> {
+    let capacity = node.call(machine, OperationId::random(), OpenStorage { root: backup.url.clone() }).await?;
+    node.store
+        .write(move |tx| {
+            if let Some(mut backup) = tx.get::<BackupStorage>(backup.uuid)? {
+                backup.total_capacity = capacity.total_bytes;
+                backup.available_capacity = capacity.available_bytes;
+                tx.save(&backup)?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+/// Brings an L3 network's services up to date on the hosts where its VMs run. A host that is away hears of it with the
+/// next VM that starts there.
+pub async fn refresh_network(node: &Arc<Node>, l3_network: L3NetworkUuid) {
+    let found = node
+        .store
+        .read(move |tx| Ok::<_, Failure>((network::spec(tx, l3_network)?, hosts_with_vms_on(tx, l3_network)?)))
+        .await;
+    let (network, hosts) = match found {
+        Ok((Some(network), hosts)) => (network, hosts),
+        Ok((None, _)) => return,
+        Err(failure) => {
+            tracing::error!(%l3_network, error = %failure, "the network cannot be described");
+            return;
+        }
+    };
+    for host in hosts {
+        let told = if network.dhcp || network.userdata {
+            node.call(host, OperationId::random(), EnsureNetwork { network: network.clone() }).await
+        } else {
+            node.call(host, OperationId::random(), RemoveNetwork { l3_network }).await
+        };
+        if let Err(failure) = told {
+            tracing::warn!(%l3_network, %host, error = %failure, "the host could not be told of the network's change");
+        }
+    }
+}
+
+fn hosts_with_vms_on(tx: &Tx<'_>, l3_network: L3NetworkUuid) -> Result<Vec<HostUuid>, Failure> {
+    let Some(l3) = tx.get::<L3Network>(l3_network)? else { return Ok(Vec::new()) };
+    let mut hosts = std::collections::BTreeSet::new();
+    for nic in tx.find::<VmNic>(&[("l3_network_uuid", l3.uuid.to_sql())])? {
+        hosts.extend(tx.get::<VmInstance>(nic.vm_instance_uuid)?.and_then(|vm| vm.host_uuid));
+    }
+    Ok(hosts.into_iter().collect())
+}

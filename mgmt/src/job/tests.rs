@@ -1,0 +1,225 @@
+use std::{sync::Arc, time::Duration};
+
+use gantry_common::{error::ErrorKind, id::JobUuid};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{Accepted, JobHandler, JobOperation, Run, Step, accept, resume_jobs};
+use crate::{
+    api::Declared,
+    config::Overrides,
+    failure::Failure,
+    node::{Node, Start},
+    operation,
+    secret::Secret,
+    store::{JobPhase, JobRecord, Tx},
+};
+
+operation! {
+    /// An operation of the test: its steps write down what they do.
+    BuildThing, "0.0", Post "/things", Job; {
+        /// The step that fails, from 1; none where it is 0.
+        failing: u32;
+        /// A secret.
+        password: Option<Secret>;
+    }
+}
+
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct Building {
+    done: Vec<String>,
+}
+
+fn say(tx: &Tx<'_>, what: &str) -> Result<(), Failure> {
+    let said = tx.node_fact("said")?.unwrap_or_default();
+    Ok(tx.set_node_fact("said", &format!("{said}{what} "))?)
+}
+
+async fn say_remotely(run: &Run<BuildThing>, what: &'static str) -> Result<(), Failure> {
+    run.node.store.write(move |tx| say(tx, what)).await
+}
+
+fn fail_at(params: &BuildThing, step: u32) -> Result<(), Failure> {
+    if params.failing == step { Err(Failure::new(ErrorKind::Refused, format!("step {step} failed"))) } else { Ok(()) }
+}
+
+impl JobOperation for BuildThing {
+    type State = Building;
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![
+            Step::record("one", |tx, run| {
+                fail_at(run.params, 1)?;
+                run.state.done.push("one".to_owned());
+                say(tx, "+one")
+            })
+            .undo_record(|tx, _| say(tx, "-one")),
+            Step::remote("two", |mut run: Run<Self>| async move {
+                say_remotely(&run, "+two").await?;
+                fail_at(&run.params, 2)?;
+                run.state.done.push("two".to_owned());
+                Ok(run.state)
+            })
+            .undo_remote(|run: Run<Self>| async move {
+                say_remotely(&run, "-two").await?;
+                Ok(run.state)
+            }),
+            Step::record("three", |tx, run| {
+                say(tx, "+three")?;
+                fail_at(run.params, 3)?;
+                run.state.done.push("three".to_owned());
+                Ok(())
+            })
+            .undo_record(|tx, _| say(tx, "-three")),
+        ]
+    }
+
+    fn reply(&self, _tx: &Tx<'_>, state: &Building) -> Result<Value, Failure> {
+        Ok(json!({ "done": state.done }))
+    }
+}
+
+async fn node(dir: &tempfile::TempDir) -> Arc<Node> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let config = Overrides { data: Some(dir.path().to_owned()), ..Overrides::default() }.finish().unwrap();
+    Node::open(Start { config, admin_password: Some("x".to_owned()), failpoint: None }).await.unwrap()
+}
+
+fn call(node: &Node, uuid: JobUuid, parameters: Value) -> Accepted {
+    let Value::Object(parameters) = parameters else { panic!("an object") };
+    Accepted {
+        uuid,
+        declaration: BuildThing::declaration(),
+        handler: JobHandler::of::<BuildThing>(),
+        parameters,
+        account_uuid: node.admin,
+        webhook: None,
+    }
+}
+
+async fn ended(node: &Node, uuid: JobUuid) -> JobRecord {
+    loop {
+        let job = node.store.read(move |tx| tx.job(uuid).map_err(Failure::from)).await.unwrap().unwrap();
+        if job.finished_date.is_some() {
+            return job;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn said(node: &Node) -> String {
+    let said = node.store.read(|tx| tx.node_fact("said").map_err(Failure::from)).await.unwrap();
+    said.unwrap_or_default().trim().to_owned()
+}
+
+#[tokio::test]
+async fn a_job_does_its_steps_in_order_and_answers_its_reply() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = node(&dir).await;
+    let uuid = accept(&node, call(&node, JobUuid::random(), json!({ "failing": 0 }))).await.unwrap();
+    let job = ended(&node, uuid).await;
+    assert_eq!((job.phase, job.result), (JobPhase::Succeeded, Some(json!({ "done": ["one", "two", "three"] }))));
+    assert_eq!(said(&node).await, "+one +two +three");
+}
+
+#[tokio::test]
+async fn a_step_that_fails_unwinds_the_steps_before_it_and_itself_where_it_may_be_half_done() {
+    for (failing, expected) in [(1, ""), (2, "+one +two -two -one"), (3, "+one +two -two -one")] {
+        let dir = tempfile::tempdir().unwrap();
+        let node = node(&dir).await;
+        let uuid = accept(&node, call(&node, JobUuid::random(), json!({ "failing": failing }))).await.unwrap();
+        let job = ended(&node, uuid).await;
+        assert_eq!(job.phase, JobPhase::Failed);
+        assert_eq!(job.result.unwrap()["error"]["details"], json!(format!("step {failing} failed")));
+        assert_eq!(said(&node).await, expected, "step {failing}");
+    }
+}
+
+#[tokio::test]
+async fn the_same_job_id_is_the_same_call() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = node(&dir).await;
+    let uuid = JobUuid::random();
+    for _ in 0..3 {
+        assert_eq!(accept(&node, call(&node, uuid, json!({ "failing": 0 }))).await.unwrap(), uuid);
+    }
+    ended(&node, uuid).await;
+    assert_eq!(said(&node).await, "+one +two +three");
+}
+
+#[tokio::test]
+async fn a_secret_is_sealed_while_the_job_waits_and_gone_when_it_has_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = node(&dir).await;
+    let parameters = json!({ "failing": 0, "password": "hunter2" });
+    let uuid = JobUuid::random();
+    let held = node.jobs.locks.acquire(Vec::new()).await;
+    accept(&node, call(&node, uuid, parameters)).await.unwrap();
+    drop(held);
+    let job = ended(&node, uuid).await;
+    assert_eq!(job.params, json!({}));
+    drop(node);
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            let bytes = std::fs::read(&path).unwrap();
+            assert!(!bytes.windows(7).any(|window| window == b"hunter2"), "{}", path.display());
+        }
+    }
+}
+
+fn stored(node: &Node, phase: JobPhase, step: u32, state: Value, result: Option<Value>) -> JobRecord {
+    JobRecord {
+        uuid: JobUuid::random(),
+        api: "BuildThing".to_owned(),
+        params: Value::Object(Map::from_iter([("failing".to_owned(), json!(0))])),
+        account_uuid: node.admin,
+        webhook: None,
+        phase,
+        step,
+        state,
+        result,
+        accepted_date: crate::clock::Timestamp::now(),
+        finished_date: None,
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_was_cut_off_goes_on_from_its_last_stored_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = node(&dir).await;
+    let record = stored(&node, JobPhase::Running, 1, json!({ "done": ["one"] }), None);
+    let copy = record.clone();
+    node.store.write(move |tx| tx.insert_job(&copy).map_err(Failure::from)).await.unwrap();
+    super::drive::<BuildThing>(node.clone(), record.clone()).await;
+    let job = ended(&node, record.uuid).await;
+    assert_eq!(job.result, Some(json!({ "done": ["one", "two", "three"] })));
+    assert_eq!(said(&node).await, "+two +three");
+}
+
+#[tokio::test]
+async fn an_unwinding_that_was_cut_off_goes_on_and_keeps_the_first_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = node(&dir).await;
+    let error = json!({ "error": { "code": "SYS.1011" } });
+    let record = stored(&node, JobPhase::Undoing, 2, json!({ "done": ["one"] }), Some(error.clone()));
+    let copy = record.clone();
+    node.store.write(move |tx| tx.insert_job(&copy).map_err(Failure::from)).await.unwrap();
+    super::drive::<BuildThing>(node.clone(), record.clone()).await;
+    let job = ended(&node, record.uuid).await;
+    assert_eq!((job.phase, job.result), (JobPhase::Failed, Some(error)));
+    assert_eq!(said(&node).await, "-two -one");
+}
+
+#[tokio::test]
+async fn an_open_job_of_an_operation_that_is_gone_ends_with_an_error_that_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = node(&dir).await;
+    let record = stored(&node, JobPhase::Running, 0, Value::Null, None);
+    let copy = record.clone();
+    node.store.write(move |tx| tx.insert_job(&copy).map_err(Failure::from)).await.unwrap();
+    assert_eq!(resume_jobs(&node).await.unwrap(), 1);
+    assert!(
+        ended(&node, record.uuid).await.result.unwrap()["error"]["details"].as_str().unwrap().contains("BuildThing")
+    );
+}

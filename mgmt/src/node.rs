@@ -1,0 +1,336 @@
+//! The management node: everything its parts share, how it starts, and how it talks to its hosts.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Context;
+use argon2::{Argon2, PasswordHasher, password_hash::SaltString};
+use futures_util::future::join_all;
+use gantry_common::{
+    agent::Command,
+    error::ErrorKind,
+    id::{AccountUuid, HostUuid, NetworkServiceProviderUuid, NodeUuid, OperationId, SessionUuid},
+};
+use serde_json::json;
+use sha2::{Digest, Sha512};
+use tokio::sync::Semaphore;
+
+use crate::{
+    api::{Handler, Operation, Router},
+    clock::Timestamp,
+    config::Config,
+    failure::Failure,
+    hosts::{
+        Looks, Observer,
+        fleet::{CallError, Fleet, HostEndpoint, WaitError},
+        pki::Authority,
+    },
+    job::{self, FailPoint, JobHandler, Jobs},
+    operations,
+    resource::{Account, ConnectionStatus, Host, Machine, NetworkServiceProvider},
+    seal::Seal,
+    store::{SqlValue, Store, Tx},
+};
+
+/// How long a command waits for a host that was just lost to come back.
+const RECONNECT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long the node's start waits for the hosts that were there when it ended, so that what it resumes, and calls that
+/// come at once, find them.
+const FIRST_LOOK: Duration = Duration::from_secs(5);
+
+/// Finished jobs are kept this long.
+const JOB_LIFETIME: Duration = Duration::from_secs(2 * 24 * 3600);
+
+/// How often what has expired is swept out.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
+
+/// Logins checked at the same time: each takes much memory and time on purpose.
+const LOGIN_SLOTS: usize = 2;
+
+/// The account of the operator.
+const ADMIN: &str = "admin";
+
+/// The management node.
+pub struct Node {
+    /// Its id; hosts belong to it by this.
+    pub uuid: NodeUuid,
+    /// The operator's account.
+    pub admin: AccountUuid,
+    /// Its settings.
+    pub config: Config,
+    /// The inventory.
+    pub store: Store,
+    /// Seals secrets in the inventory.
+    pub seal: Seal,
+    /// Its jobs.
+    pub jobs: Jobs,
+    /// The connections to its hosts.
+    pub fleet: Fleet,
+    /// The newest looks at VMs.
+    pub looks: Looks,
+    /// Its certificate authority.
+    pub authority: Arc<Authority>,
+    /// Finds the operation that a request means.
+    pub router: Router,
+    /// The client that posts to webhooks.
+    pub http: reqwest::Client,
+    /// Bounds the logins that are checked at the same time.
+    pub login_slots: Semaphore,
+    /// A hash that no password fits, checked for unknown names.
+    pub decoy_hash: String,
+    operations: Vec<Operation>,
+    ready: AtomicBool,
+}
+
+/// How the node is started.
+pub struct Start {
+    /// Its settings.
+    pub config: Config,
+    /// The operator's password for a new inventory; one is made up where it is left out.
+    pub admin_password: Option<String>,
+    /// Where tests end it.
+    pub failpoint: Option<FailPoint>,
+}
+
+impl Node {
+    /// Opens or makes the data directory and everything in it. Nothing runs yet.
+    pub async fn open(start: Start) -> anyhow::Result<Arc<Self>> {
+        let Start { config, admin_password, failpoint } = start;
+        let data = config.data.clone();
+        make_private_directory(&data)?;
+        let store =
+            Store::open(&data.join("gantry.db")).with_context(|| format!("{} cannot be opened", data.display()))?;
+        let seal = Seal::open_or_create(&data.join("seal.key"))?;
+        let authority = Authority::open_or_create(&data.join("pki"))?;
+        let uuid = node_uuid(&store).await?;
+        let admin = admin_account(&store, &data, admin_password).await?;
+        flat_provider(&store).await?;
+        let operations = operations::all();
+        let observer = Arc::new(Observer::default());
+        let node = Arc::new(Self {
+            uuid,
+            admin,
+            config,
+            store,
+            seal,
+            jobs: Jobs::new(failpoint),
+            fleet: Fleet::new(authority.clone(), observer.clone())?,
+            looks: Looks::default(),
+            authority,
+            router: Router::new(&operations),
+            http: reqwest::Client::new(),
+            login_slots: Semaphore::new(LOGIN_SLOTS),
+            decoy_hash: hash_password(&SessionUuid::random().to_string())?,
+            operations,
+            ready: AtomicBool::new(false),
+        });
+        observer.watch_for(&node);
+        Ok(node)
+    }
+
+    /// Takes up where the node ended: its hosts, its open jobs, the results that had not arrived.
+    pub async fn run(self: &Arc<Self>) -> anyhow::Result<()> {
+        let mut expected = Vec::new();
+        for machine in self.store.write(forget_connections).await? {
+            self.fleet.watch(HostEndpoint { host: machine.uuid, address: machine.address, port: machine.port });
+            if machine.status == ConnectionStatus::Connected {
+                expected.push(self.fleet.wait_connected(machine.uuid, FIRST_LOOK));
+            }
+        }
+        // One that does not come is Disconnected, and its jobs say so.
+        join_all(expected).await;
+        let jobs = job::resume_jobs(self).await?;
+        job::resume_posting(self).await?;
+        tracing::info!(node = %self.uuid, open_jobs = jobs, "the node has taken up where it ended");
+        self.ready.store(true, Ordering::Release);
+        tokio::spawn(sweep(self.clone()));
+        Ok(())
+    }
+
+    /// Whether the node takes calls.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// How the jobs of an operation are driven.
+    pub fn job_handler(&self, api: &str) -> Option<JobHandler> {
+        self.operations.iter().find(|operation| operation.declaration.name == api).and_then(|operation| match operation
+            .handler
+        {
+            Handler::Job(handler) => Some(handler),
+            Handler::Sync(_) | Handler::Query(_) => None,
+        })
+    }
+
+    /// Has a machine's agent carry out a command. A connection that is lost meanwhile is waited for, and the command
+    /// repeated under the same id, so that it is carried out once.
+    pub async fn call<C: Command + Clone>(
+        &self,
+        machine: HostUuid,
+        operation: OperationId,
+        command: C,
+    ) -> Result<C::Reply, Failure> {
+        loop {
+            match self.fleet.call(machine, operation, command.clone()).await {
+                Ok(reply) => return Ok(reply),
+                Err(CallError::Agent(error)) => return Err(error.into()),
+                Err(error @ (CallError::Lost { .. } | CallError::NotConnected { .. })) => {
+                    self.fleet.redial_now(machine);
+                    if self.fleet.wait_connected(machine, RECONNECT_PATIENCE).await.is_err() {
+                        let details = format!(
+                            "host {machine} cannot carry out {}: {error}; see QueryHost for its status",
+                            C::NAME
+                        );
+                        return Err(Failure::new(ErrorKind::HostDisconnected, details));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits until a machine's agent is connected.
+    pub async fn wait_connected(&self, machine: HostUuid, patience: Duration) -> Result<(), Failure> {
+        self.fleet.wait_connected(machine, patience).await.map_err(|error| {
+            let kind = match &error {
+                WaitError::NotWatched(_) => ErrorKind::Internal,
+                WaitError::Timeout { .. } => ErrorKind::HostDisconnected,
+            };
+            Failure::new(kind, error.to_string())
+        })
+    }
+}
+
+fn make_private_directory(path: &std::path::Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("the data directory {} cannot be made", path.display()))
+}
+
+async fn node_uuid(store: &Store) -> Result<NodeUuid, Failure> {
+    store
+        .write(|tx| {
+            if let Some(known) = tx.node_fact("uuid")?.and_then(|text| text.parse().ok()) {
+                return Ok(known);
+            }
+            let uuid = NodeUuid::random();
+            tx.set_node_fact("uuid", &uuid.to_string())?;
+            Ok(uuid)
+        })
+        .await
+}
+
+/// The operator's account, made with the inventory. A password that nobody gave is written where only root reads it.
+async fn admin_account(store: &Store, data: &std::path::Path, password: Option<String>) -> anyhow::Result<AccountUuid> {
+    let known =
+        store.read(|tx| Ok::<_, Failure>(tx.find::<Account>(&[("name", ADMIN.to_owned().to_sql())])?.pop())).await?;
+    if let Some(account) = known {
+        return Ok(account.uuid);
+    }
+    let password = match password {
+        Some(password) => password,
+        None => {
+            let made_up = format!("{}{}", SessionUuid::random(), SessionUuid::random())[..40].to_owned();
+            let path = data.join("admin-password");
+            write_private_file(&path, &made_up)?;
+            tracing::warn!(file = %path.display(), "the password of the account 'admin' was made up and stands in this file");
+            made_up
+        }
+    };
+    let now = Timestamp::now();
+    let account = Account {
+        uuid: AccountUuid::random(),
+        name: ADMIN.to_owned(),
+        description: None,
+        kind: "SystemAdmin".to_owned(),
+        create_date: now,
+        last_op_date: now,
+        // Clients send the digest, never the password itself.
+        password_hash: hash_password(&hex(&Sha512::digest(&password)))?,
+    };
+    let uuid = account.uuid;
+    store.write(move |tx| tx.insert(&account).map_err(Failure::from)).await?;
+    Ok(uuid)
+}
+
+fn write_private_file(path: &std::path::Path, text: &str) -> anyhow::Result<()> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.write_all(b"\n")?;
+    Ok(file.sync_all()?)
+}
+
+fn hash_password(password: &str) -> anyhow::Result<String> {
+    let salt =
+        SaltString::encode_b64(&rand::random::<[u8; 16]>()).map_err(|error| anyhow::anyhow!("no salt: {error}"))?;
+    let hash = Argon2::default().hash_password(password.as_bytes(), &salt);
+    Ok(hash.map_err(|error| anyhow::anyhow!("a password cannot be hashed: {error}"))?.to_string())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+async fn flat_provider(store: &Store) -> Result<(), Failure> {
+    store
+        .write(|tx| {
+            if tx.count::<NetworkServiceProvider>(&[])? == 0 {
+                let now = Timestamp::now();
+                tx.insert(&NetworkServiceProvider {
+                    uuid: NetworkServiceProviderUuid::random(),
+                    name: operations::FLAT_PROVIDER.to_owned(),
+                    description: Some("DHCP and user data, served to each guest by its own host".to_owned()),
+                    kind: "Flat".to_owned(),
+                    network_service_types: json!(operations::FLAT_SERVICES),
+                    create_date: now,
+                    last_op_date: now,
+                })?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+/// No connection has outlived the node: what was connected is not, until it says so. Answers the machines as they were.
+fn forget_connections(tx: &Tx<'_>) -> Result<Vec<Machine>, Failure> {
+    for mut host in tx.all::<Host>()? {
+        if host.status == ConnectionStatus::Connected {
+            host.status = ConnectionStatus::Disconnected;
+            tx.save(&host)?;
+        }
+    }
+    let machines = tx.all::<Machine>()?;
+    for machine in machines.iter().filter(|machine| machine.status == ConnectionStatus::Connected) {
+        tx.save(&Machine { status: ConnectionStatus::Disconnected, ..machine.clone() })?;
+    }
+    Ok(machines)
+}
+
+async fn sweep(node: Arc<Node>) {
+    loop {
+        let now = Timestamp::now();
+        let kept_from =
+            Timestamp::from_millis(now.millis() - i64::try_from(JOB_LIFETIME.as_millis()).unwrap_or(i64::MAX));
+        let swept = node
+            .store
+            .write(move |tx| {
+                tx.drop_expired_sessions(now)?;
+                tx.drop_expired_join_tokens(now)?;
+                tx.drop_finished_jobs(kept_from).map_err(Failure::from)
+            })
+            .await;
+        if let Err(error) = swept {
+            tracing::error!(%error, "what has expired could not be swept out");
+        }
+        tokio::time::sleep(SWEEP_INTERVAL).await;
+    }
+}

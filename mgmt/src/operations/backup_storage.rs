@@ -1,0 +1,327 @@
+//! 4.5: backup storage.
+
+use gantry_common::{
+    agent::OpenStorage,
+    error::ErrorKind,
+    id::{BackupStorageUuid, ZoneUuid},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    making::{made, make, put_tags, readable_name, refuse_if_used, require},
+    primary_storage::storage_path,
+};
+use crate::{
+    api::{Operation, job, query},
+    clock::Timestamp,
+    failure::Failure,
+    hosts::{
+        DEFAULT_SSH_PORT, Leaver, Login, Reaches, Reaching, confirm_agent, dismiss, drop_machine, forget_machine,
+        reaching_steps, record_machine,
+    },
+    job::{JobOperation, Recording, Run, Step},
+    operation,
+    query::inventory_reply,
+    resource::{
+        AdminState, BackupStorage, BackupStorageZoneRef, ConnectionStatus, ImageBackupStorageRef, Machine, Zone,
+    },
+    secret::Secret,
+    store::{SqlValue, Tx},
+};
+
+/// The operations of this chapter.
+pub fn operations() -> Vec<Operation> {
+    vec![
+        job::<AddImageStoreBackupStorage>(),
+        job::<DeleteBackupStorage>(),
+        job::<AttachBackupStorageToZone>(),
+        job::<DetachBackupStorageFromZone>(),
+        query::<QueryBackupStorage>(BackupStorage::declaration),
+        query::<QueryImageStoreBackupStorage>(BackupStorage::declaration),
+    ]
+}
+
+operation! {
+    /// Makes a directory of a machine an image store. A machine without an agent of this node gets one, over SSH.
+    AddImageStoreBackupStorage, "4.5.14.1", Post "/backup-storage/image-store", Job; {
+        /// The machine's address.
+        hostname: String, max_length 255, nonempty true;
+        /// The SSH user: root, or one who may use sudo.
+        username: String, max_length 255;
+        /// The user's password.
+        password: Secret, max_length 255;
+        /// The SSH port.
+        ssh_port: Option<u16>, range 1..=65535;
+        /// The directory.
+        url: String, max_length 2048, nonempty true;
+        /// The backup storage's name.
+        name: String, max_length 255;
+        /// Free text.
+        description: Option<String>, max_length 2048;
+        /// Its kind.
+        kind as "type": Option<String>;
+        /// Whether images that are in the directory are to be added.
+        import_images: Option<bool>;
+        /// The id it gets.
+        resource_uuid: Option<BackupStorageUuid>;
+    }
+}
+
+impl Reaches for AddImageStoreBackupStorage {
+    fn login(&self) -> Login<'_> {
+        Login {
+            address: &self.hostname,
+            port: self.ssh_port.unwrap_or(DEFAULT_SSH_PORT),
+            username: &self.username,
+            password: &self.password,
+        }
+    }
+}
+
+/// How far the backup storage is.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct Adding {
+    reaching: Reaching,
+    uuid: Option<BackupStorageUuid>,
+    path: String,
+    total_bytes: u64,
+    available_bytes: u64,
+}
+
+impl AsRef<Reaching> for Adding {
+    fn as_ref(&self) -> &Reaching {
+        &self.reaching
+    }
+}
+
+impl AsMut<Reaching> for Adding {
+    fn as_mut(&mut self) -> &mut Reaching {
+        &mut self.reaching
+    }
+}
+
+impl JobOperation for AddImageStoreBackupStorage {
+    type State = Adding;
+
+    fn locks(&self) -> Vec<String> {
+        vec![format!("machine {}", self.hostname)]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        let mut steps = vec![Step::record("record the backup storage", record_storage).undo_record(|tx, run| {
+            if let Some(uuid) = run.state.uuid {
+                tx.delete::<BackupStorage>(uuid)?;
+            }
+            forget_machine(tx, &run.state.reaching)
+        })];
+        steps.extend(reaching_steps());
+        steps.extend([
+            Step::remote("open the directory", |mut run: Run<Self>| async move {
+                if let Some(machine) = run.state.reaching.machine {
+                    let command = OpenStorage { root: run.state.path.clone() };
+                    let capacity = run.call(machine, "open", command).await?;
+                    run.state.total_bytes = capacity.total_bytes;
+                    run.state.available_bytes = capacity.available_bytes;
+                }
+                Ok(run.state)
+            }),
+            Step::remote("confirm the agent", confirm_agent::<Self>),
+            Step::record("record that it is connected", |tx, run| {
+                let (Some(uuid), Some(machine)) = (run.state.uuid, run.state.reaching.machine) else { return Ok(()) };
+                let mut storage = require::<BackupStorage>(tx, "uuid", uuid)?;
+                storage.status = require::<Machine>(tx, "uuid", machine)?.status;
+                storage.total_capacity = run.state.total_bytes;
+                storage.available_capacity = run.state.available_bytes;
+                tx.save(&storage)?;
+                Ok(())
+            }),
+        ]);
+        steps
+    }
+
+    fn reply(&self, tx: &Tx<'_>, state: &Adding) -> Result<Value, Failure> {
+        made::<BackupStorage>(tx, state.uuid)
+    }
+}
+
+fn record_storage(tx: &Tx<'_>, run: &mut Recording<'_, AddImageStoreBackupStorage>) -> Result<(), Failure> {
+    let params = run.params;
+    if params.import_images == Some(true) {
+        return Err(Failure::argument(
+            "importImages",
+            true,
+            "images of an existing store cannot be taken over yet: add them with AddImage",
+        ));
+    }
+    let path = storage_path("url", &params.url)?;
+    let reaching = record_machine(tx, "hostname", &params.hostname, None)?;
+    let Some(machine_uuid) = reaching.machine else {
+        return Err(Failure::new(ErrorKind::Internal, "the machine was not recorded"));
+    };
+    for other in tx.find::<BackupStorage>(&[("machine_uuid", machine_uuid.to_sql())])? {
+        let (a, b) = (format!("{path}/"), format!("{}/", other.url));
+        if a.starts_with(&b) || b.starts_with(&a) {
+            return Err(Failure::new(
+                ErrorKind::Duplicate,
+                format!(
+                    "url '{path}' is backup storage '{}' ({}) already, or lies in it: use another directory",
+                    other.name, other.url
+                ),
+            ));
+        }
+    }
+    let uuid = params.resource_uuid.unwrap_or_else(BackupStorageUuid::random);
+    let now = Timestamp::now();
+    make(
+        tx,
+        &BackupStorage {
+            uuid,
+            name: readable_name(&params.name)?,
+            url: path.clone(),
+            description: params.description.clone(),
+            total_capacity: 0,
+            available_capacity: 0,
+            kind: "ImageStoreBackupStorage".to_owned(),
+            state: AdminState::Enabled,
+            status: ConnectionStatus::Connecting,
+            hostname: params.hostname.clone(),
+            username: params.username.clone(),
+            ssh_port: params.ssh_port.unwrap_or(DEFAULT_SSH_PORT),
+            create_date: now,
+            last_op_date: now,
+            machine_uuid,
+        },
+    )?;
+    put_tags::<BackupStorage>(tx, uuid, &params.system_tags, &params.user_tags)?;
+    *run.state = Adding { reaching, uuid: Some(uuid), path, ..Adding::default() };
+    Ok(())
+}
+
+operation! {
+    /// Deletes a backup storage that is on no zone and holds no image.
+    DeleteBackupStorage, "4.5.1", Delete "/backup-storage/{uuid}", Job; {
+        /// The backup storage.
+        uuid: BackupStorageUuid;
+        /// How dependents are treated.
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
+    }
+}
+
+/// The machine, where nothing else needs it.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct Leaving {
+    machine: Option<Leaver>,
+}
+
+impl JobOperation for DeleteBackupStorage {
+    type State = Leaving;
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.uuid.to_string()]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![
+            Step::record("delete the backup storage", |tx, run| {
+                let storage = require::<BackupStorage>(tx, "uuid", run.params.uuid)?;
+                let on = [("backup_storage_uuid", storage.uuid.to_sql())];
+                refuse_if_used(
+                    "backup storage",
+                    &storage.name,
+                    &[("images", tx.count::<ImageBackupStorageRef>(&on)?)],
+                )?;
+                tx.delete_where::<BackupStorageZoneRef>(&on)?;
+                tx.delete::<BackupStorage>(storage.uuid)?;
+                run.state.machine = drop_machine(tx, storage.machine_uuid)?;
+                Ok(())
+            }),
+            Step::remote("dismiss the agent", |run: Run<Self>| async move {
+                if let Some(leaver) = &run.state.machine {
+                    dismiss(&run, leaver).await;
+                }
+                Ok(run.state)
+            }),
+        ]
+    }
+}
+
+operation! {
+    /// Lets a zone's hosts use a backup storage.
+    AttachBackupStorageToZone, "4.5.10", Post "/zones/{zoneUuid}/backup-storage/{backupStorageUuid}", Job; {
+        /// The zone.
+        zone_uuid: ZoneUuid;
+        /// The backup storage.
+        backup_storage_uuid: BackupStorageUuid;
+    }
+}
+
+impl JobOperation for AttachBackupStorageToZone {
+    type State = ();
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.zone_uuid.to_string(), self.backup_storage_uuid.to_string()]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![Step::record("record the attachment", |tx, run| {
+            let zone = require::<Zone>(tx, "zoneUuid", run.params.zone_uuid)?;
+            let storage = require::<BackupStorage>(tx, "backupStorageUuid", run.params.backup_storage_uuid)?;
+            match tx.insert(&BackupStorageZoneRef { backup_storage_uuid: storage.uuid, zone_uuid: zone.uuid }) {
+                Err(error) if error.is_duplicate() => Ok(()),
+                other => Ok(other?),
+            }
+        })]
+    }
+
+    fn reply(&self, tx: &Tx<'_>, _state: &()) -> Result<Value, Failure> {
+        inventory_reply::<BackupStorage>(tx, self.backup_storage_uuid)
+    }
+}
+
+operation! {
+    /// Lets a zone's hosts use a backup storage no more.
+    DetachBackupStorageFromZone, "4.5.11", Delete "/zones/{zoneUuid}/backup-storage/{backupStorageUuid}", Job; {
+        /// The backup storage.
+        backup_storage_uuid: BackupStorageUuid;
+        /// The zone.
+        zone_uuid: ZoneUuid;
+    }
+}
+
+impl JobOperation for DetachBackupStorageFromZone {
+    type State = ();
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.zone_uuid.to_string(), self.backup_storage_uuid.to_string()]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![Step::record("record the detachment", |tx, run| {
+            let zone = require::<Zone>(tx, "zoneUuid", run.params.zone_uuid)?;
+            let storage = require::<BackupStorage>(tx, "backupStorageUuid", run.params.backup_storage_uuid)?;
+            let link = [("backup_storage_uuid", storage.uuid.to_sql()), ("zone_uuid", zone.uuid.to_sql())];
+            match tx.delete_where::<BackupStorageZoneRef>(&link)? {
+                0 => Err(Failure::new(
+                    ErrorKind::ResourceNotFound,
+                    format!("backup storage '{}' is not attached to zone '{}'", storage.name, zone.name),
+                )),
+                _ => Ok(()),
+            }
+        })]
+    }
+
+    fn reply(&self, tx: &Tx<'_>, _state: &()) -> Result<Value, Failure> {
+        inventory_reply::<BackupStorage>(tx, self.backup_storage_uuid)
+    }
+}
+
+operation! {
+    /// Queries backup storages.
+    QueryBackupStorage, "4.5.2", Get "/backup-storage" | "/backup-storage/{uuid}", Sync; {}
+}
+
+operation! {
+    /// Queries image stores.
+    QueryImageStoreBackupStorage, "4.5.14.2", Get "/backup-storage/image-store" | "/backup-storage/image-store/{uuid}", Sync; {}
+}

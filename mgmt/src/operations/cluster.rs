@@ -1,0 +1,117 @@
+//! 4.2: clusters.
+
+use gantry_common::id::{ClusterUuid, ZoneUuid};
+use serde_json::Value;
+
+use super::making::{made, make, put_tags, readable_name, refuse_if_used, require};
+use crate::{
+    api::{Operation, job, query},
+    clock::Timestamp,
+    failure::Failure,
+    job::{JobOperation, Step},
+    operation,
+    resource::{AdminState, Cluster, Host, L2NetworkClusterRef, PrimaryStorageClusterRef, Zone},
+    store::{SqlValue, Tx},
+};
+
+/// The operations of this chapter.
+pub fn operations() -> Vec<Operation> {
+    vec![job::<CreateCluster>(), job::<DeleteCluster>(), query::<QueryCluster>(Cluster::declaration)]
+}
+
+operation! {
+    /// Makes a cluster.
+    CreateCluster, "4.2.1", Post "/clusters", Job; {
+        /// The zone it is in.
+        zone_uuid: ZoneUuid;
+        /// Its name.
+        name: String, max_length 255;
+        /// Free text.
+        description: Option<String>, max_length 2048;
+        /// The hypervisor of its hosts.
+        hypervisor_type: String, values &["KVM", "Simulator", "baremetal"];
+        /// Its kind.
+        kind as "type": Option<String>, values &["zstack", "baremetal"];
+        /// The id it gets.
+        resource_uuid: Option<ClusterUuid>;
+    }
+}
+
+impl JobOperation for CreateCluster {
+    type State = Option<ClusterUuid>;
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.zone_uuid.to_string()]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![Step::record("record the cluster", |tx, run| {
+            let params = run.params;
+            require::<Zone>(tx, "zoneUuid", params.zone_uuid)?;
+            if params.hypervisor_type != "KVM" {
+                return Err(Failure::argument(
+                    "hypervisorType",
+                    &params.hypervisor_type,
+                    "this node runs KVM hosts: use KVM",
+                ));
+            }
+            let uuid = params.resource_uuid.unwrap_or_else(ClusterUuid::random);
+            let now = Timestamp::now();
+            make(
+                tx,
+                &Cluster {
+                    uuid,
+                    name: readable_name(&params.name)?,
+                    description: params.description.clone(),
+                    state: AdminState::Enabled,
+                    hypervisor_type: params.hypervisor_type.clone(),
+                    zone_uuid: params.zone_uuid,
+                    kind: "zstack".to_owned(),
+                    create_date: now,
+                    last_op_date: now,
+                },
+            )?;
+            put_tags::<Cluster>(tx, uuid, &params.system_tags, &params.user_tags)?;
+            *run.state = Some(uuid);
+            Ok(())
+        })]
+    }
+
+    fn reply(&self, tx: &Tx<'_>, state: &Self::State) -> Result<Value, Failure> {
+        made::<Cluster>(tx, *state)
+    }
+}
+
+operation! {
+    /// Deletes a cluster without hosts; its networks and storages are detached.
+    DeleteCluster, "4.2.2", Delete "/clusters/{uuid}", Job; {
+        /// The cluster.
+        uuid: ClusterUuid;
+        /// How dependents are treated.
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
+    }
+}
+
+impl JobOperation for DeleteCluster {
+    type State = ();
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.uuid.to_string()]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![Step::record("delete the cluster", |tx, run| {
+            let cluster = require::<Cluster>(tx, "uuid", run.params.uuid)?;
+            let inside = [("cluster_uuid", cluster.uuid.to_sql())];
+            refuse_if_used("cluster", &cluster.name, &[("hosts", tx.count::<Host>(&inside)?)])?;
+            tx.delete_where::<L2NetworkClusterRef>(&inside)?;
+            tx.delete_where::<PrimaryStorageClusterRef>(&inside)?;
+            Ok(tx.delete::<Cluster>(cluster.uuid)?)
+        })]
+    }
+}
+
+operation! {
+    /// Queries clusters.
+    QueryCluster, "4.2.3", Get "/clusters" | "/clusters/{uuid}", Sync; {}
+}

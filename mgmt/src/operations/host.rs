@@ -1,0 +1,378 @@
+//! 4.3: hosts.
+
+use gantry_common::{
+    error::ErrorKind,
+    id::{ClusterUuid, HostUuid, ZoneUuid},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::making::{made, put_tags, readable_name, refuse_if_used, require};
+use crate::{
+    api::{Caller, Operation, SyncOperation, job, query, sync},
+    clock::Timestamp,
+    failure::Failure,
+    hosts::{
+        DEFAULT_SSH_PORT, Leaver, Login, Reaches, Reaching, confirm_agent, dismiss, drop_machine, forget_machine,
+        prepare_host, reaching_steps, record_machine, release_host,
+    },
+    job::{JobOperation, Recording, Run, Step},
+    operation,
+    query::inventory_reply,
+    resource::{AdminState, Cluster, ConnectionStatus, Host, Machine, VmInstance, Volume},
+    secret::Secret,
+    store::{SqlValue, Tx},
+};
+
+/// The operations of this chapter.
+pub fn operations() -> Vec<Operation> {
+    vec![
+        job::<AddKVMHost>(),
+        job::<ChangeHostState>(),
+        job::<ReconnectHost>(),
+        job::<DeleteHost>(),
+        sync::<GetCpuMemoryCapacity>(),
+        query::<QueryHost>(Host::declaration),
+    ]
+}
+
+operation! {
+    /// Makes a machine a KVM host of a cluster, over SSH.
+    AddKVMHost, "4.3.9", Post "/hosts/kvm", Job; {
+        /// The SSH user: root, or one who may use sudo.
+        username: String, max_length 255, nonempty true;
+        /// The user's password.
+        password: Secret, max_length 255;
+        /// The SSH port.
+        ssh_port: Option<u16>, range 1..=65535;
+        /// The host's name.
+        name: String, max_length 255;
+        /// Free text.
+        description: Option<String>, max_length 2048;
+        /// The address the node reaches it at.
+        management_ip: String, nonempty true;
+        /// The cluster.
+        cluster_uuid: ClusterUuid;
+        /// The id it gets.
+        resource_uuid: Option<HostUuid>;
+    }
+}
+
+impl Reaches for AddKVMHost {
+    fn login(&self) -> Login<'_> {
+        Login {
+            address: &self.management_ip,
+            port: self.ssh_port.unwrap_or(DEFAULT_SSH_PORT),
+            username: &self.username,
+            password: &self.password,
+        }
+    }
+}
+
+/// How far the host is.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct Adding {
+    reaching: Reaching,
+}
+
+impl AsRef<Reaching> for Adding {
+    fn as_ref(&self) -> &Reaching {
+        &self.reaching
+    }
+}
+
+impl AsMut<Reaching> for Adding {
+    fn as_mut(&mut self) -> &mut Reaching {
+        &mut self.reaching
+    }
+}
+
+impl JobOperation for AddKVMHost {
+    type State = Adding;
+
+    fn locks(&self) -> Vec<String> {
+        vec![format!("machine {}", self.management_ip)]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        let mut steps = vec![Step::record("record the host", record_host).undo_record(|tx, run| {
+            if let Some(host) = run.state.reaching.machine {
+                tx.delete::<Host>(host)?;
+            }
+            forget_machine(tx, &run.state.reaching)
+        })];
+        steps.extend(reaching_steps());
+        steps.extend([
+            Step::remote("prepare networks and storages", |run: Run<Self>| async move {
+                if let Some(host) = run.state.reaching.machine {
+                    prepare_host(&run.node, host).await?;
+                }
+                Ok(run.state)
+            })
+            .undo_remote(|run: Run<Self>| async move {
+                if let Some(host) = run.state.reaching.machine {
+                    release_host(&run.node, host).await;
+                }
+                Ok(run.state)
+            }),
+            Step::remote("confirm the agent", confirm_agent::<Self>),
+            Step::record("record that the host is connected", |tx, run| {
+                let Some(uuid) = run.state.reaching.machine else { return Ok(()) };
+                let mut host = require::<Host>(tx, "uuid", uuid)?;
+                host.status = require::<Machine>(tx, "uuid", uuid)?.status;
+                host.last_op_date = Timestamp::now();
+                tx.save(&host)?;
+                Ok(())
+            }),
+        ]);
+        steps
+    }
+
+    fn reply(&self, tx: &Tx<'_>, state: &Adding) -> Result<Value, Failure> {
+        made::<Host>(tx, state.reaching.machine)
+    }
+}
+
+fn record_host(tx: &Tx<'_>, run: &mut Recording<'_, AddKVMHost>) -> Result<(), Failure> {
+    let params = run.params;
+    let cluster = require::<Cluster>(tx, "clusterUuid", params.cluster_uuid)?;
+    if cluster.hypervisor_type != "KVM" {
+        return Err(Failure::argument(
+            "clusterUuid",
+            cluster.uuid,
+            format!("it is a {} cluster: a KVM cluster is needed", cluster.hypervisor_type),
+        ));
+    }
+    let reaching = record_machine(tx, "managementIp", &params.management_ip, params.resource_uuid)?;
+    let uuid = reaching.machine.unwrap_or_else(HostUuid::random);
+    if let Some(known) = tx.get::<Host>(uuid)? {
+        return Err(Failure::new(
+            ErrorKind::Duplicate,
+            format!(
+                "managementIp '{}' is host '{}' ({}) already: use ReconnectHost, or delete it first",
+                params.management_ip, known.name, known.uuid
+            ),
+        ));
+    }
+    let now = Timestamp::now();
+    tx.insert(&Host {
+        uuid,
+        zone_uuid: cluster.zone_uuid,
+        name: readable_name(&params.name)?,
+        cluster_uuid: cluster.uuid,
+        description: params.description.clone(),
+        management_ip: params.management_ip.clone(),
+        hypervisor_type: "KVM".to_owned(),
+        state: AdminState::Enabled,
+        status: ConnectionStatus::Connecting,
+        total_cpu_capacity: 0,
+        available_cpu_capacity: 0,
+        cpu_sockets: 0,
+        total_memory_capacity: 0,
+        available_memory_capacity: 0,
+        cpu_num: 0,
+        username: params.username.clone(),
+        ssh_port: params.ssh_port.unwrap_or(DEFAULT_SSH_PORT),
+        create_date: now,
+        last_op_date: now,
+    })?;
+    put_tags::<Host>(tx, uuid, &params.system_tags, &params.user_tags)?;
+    run.state.reaching = reaching;
+    Ok(())
+}
+
+operation! {
+    /// Enables or disables a host, or puts it into maintenance.
+    ChangeHostState, "4.3.4", Put "/hosts/{uuid}/actions", Job; {
+        /// The host.
+        uuid: HostUuid;
+        /// What is to happen.
+        state_event: String, values &["enable", "disable", "maintain"];
+    }
+}
+
+impl JobOperation for ChangeHostState {
+    type State = ();
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.uuid.to_string()]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![Step::record("change the state", |tx, run| {
+            let mut host = require::<Host>(tx, "uuid", run.params.uuid)?;
+            host.state = match run.params.state_event.as_str() {
+                "enable" => AdminState::Enabled,
+                "disable" => AdminState::Disabled,
+                _ => {
+                    let running = tx.find::<VmInstance>(&[("host_uuid", host.uuid.to_sql())])?;
+                    if !running.is_empty() {
+                        let names: Vec<String> =
+                            running.iter().map(|vm| format!("'{}' ({})", vm.name, vm.uuid)).collect();
+                        return Err(Failure::new(
+                            ErrorKind::ResourceInUse,
+                            format!("host '{}' still runs {}: stop these VMs first", host.name, names.join(", ")),
+                        ));
+                    }
+                    AdminState::Maintenance
+                }
+            };
+            host.last_op_date = Timestamp::now();
+            tx.save(&host)?;
+            Ok(())
+        })]
+    }
+
+    fn reply(&self, tx: &Tx<'_>, _state: &()) -> Result<Value, Failure> {
+        inventory_reply::<Host>(tx, self.uuid)
+    }
+}
+
+operation! {
+    /// Makes sure that a host is connected, and brings it to what its cluster needs.
+    ReconnectHost, "4.3.5", Put "/hosts/{uuid}/actions", Job; {
+        /// The host.
+        uuid: HostUuid;
+    }
+}
+
+/// How long a host that is asked to reconnect may take.
+const RECONNECT: std::time::Duration = std::time::Duration::from_secs(15);
+
+impl JobOperation for ReconnectHost {
+    type State = ();
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.uuid.to_string()]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![
+            Step::record("find the host", |tx, run| require::<Host>(tx, "uuid", run.params.uuid).map(drop)),
+            Step::remote("reconnect", |run: Run<Self>| async move {
+                let host = run.params.uuid;
+                run.node.fleet.redial_now(host);
+                run.node.wait_connected(host, RECONNECT).await?;
+                prepare_host(&run.node, host).await
+            }),
+        ]
+    }
+
+    fn reply(&self, tx: &Tx<'_>, _state: &()) -> Result<Value, Failure> {
+        inventory_reply::<Host>(tx, self.uuid)
+    }
+}
+
+operation! {
+    /// Takes a host out of the inventory. Refused while VMs or volumes are on it.
+    DeleteHost, "4.3.2", Delete "/hosts/{uuid}", Job; {
+        /// The host.
+        uuid: HostUuid;
+        /// How dependents are treated.
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
+    }
+}
+
+/// The host's machine, where nothing else needs it.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct Leaving {
+    machine: Option<Leaver>,
+}
+
+impl JobOperation for DeleteHost {
+    type State = Leaving;
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.uuid.to_string()]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![
+            Step::record("check what is on the host", |tx, run| {
+                let host = require::<Host>(tx, "uuid", run.params.uuid)?;
+                refuse_if_occupied(tx, &host)
+            }),
+            Step::remote("take its networks away", |run: Run<Self>| async move {
+                release_host(&run.node, run.params.uuid).await;
+                Ok(run.state)
+            })
+            .undo_remote(|run: Run<Self>| async move {
+                if let Err(failure) = prepare_host(&run.node, run.params.uuid).await {
+                    tracing::warn!(host = %run.params.uuid, error = %failure, "the host that stays is not ready for its cluster");
+                }
+                Ok(run.state)
+            }),
+            Step::record("delete the host", |tx, run| {
+                let host = require::<Host>(tx, "uuid", run.params.uuid)?;
+                refuse_if_occupied(tx, &host)?;
+                for storage in tx.all::<crate::resource::PrimaryStorage>()? {
+                    tx.remove_local_storage(storage.uuid, host.uuid)?;
+                }
+                tx.delete::<Host>(host.uuid)?;
+                run.state.machine = drop_machine(tx, host.uuid)?;
+                Ok(())
+            }),
+            Step::remote("dismiss the agent", |run: Run<Self>| async move {
+                if let Some(leaver) = &run.state.machine {
+                    dismiss(&run, leaver).await;
+                }
+                Ok(run.state)
+            }),
+        ]
+    }
+}
+
+fn refuse_if_occupied(tx: &Tx<'_>, host: &Host) -> Result<(), Failure> {
+    let on = [("host_uuid", host.uuid.to_sql())];
+    refuse_if_used(
+        "host",
+        &host.name,
+        &[("VMs running", tx.count::<VmInstance>(&on)?), ("volumes", tx.count::<Volume>(&on)?)],
+    )
+}
+
+operation! {
+    /// Queries hosts.
+    QueryHost, "4.3.1", Get "/hosts" | "/hosts/{uuid}", Sync; {}
+}
+
+operation! {
+    /// How much of the hosts' processors and memory is promised.
+    GetCpuMemoryCapacity, "11.5.1", Get "/hosts/capacities/cpu-memory", Sync; {
+        /// Of these zones.
+        zone_uuids: Option<Vec<ZoneUuid>>;
+        /// Of these clusters.
+        cluster_uuids: Option<Vec<ClusterUuid>>;
+        /// Of these hosts.
+        host_uuids: Option<Vec<HostUuid>>;
+        /// Of all hosts.
+        all: Option<bool>;
+        /// Of hosts with this hypervisor.
+        hypervisor_type: Option<String>, values &["KVM", "ESX"];
+    }
+}
+
+impl SyncOperation for GetCpuMemoryCapacity {
+    async fn answer(self, caller: Caller) -> Result<Value, Failure> {
+        let hosts = caller.node.store.read(|tx| Ok::<_, Failure>(tx.all::<Host>()?)).await?;
+        let named = |list: &Option<Vec<_>>, uuid| list.as_ref().is_none_or(|list| list.contains(uuid));
+        let named_zone = |host: &Host| self.zone_uuids.as_ref().is_none_or(|zones| zones.contains(&host.zone_uuid));
+        let named_cluster =
+            |host: &Host| self.cluster_uuids.as_ref().is_none_or(|clusters| clusters.contains(&host.cluster_uuid));
+        let kind = self.hypervisor_type.as_deref().unwrap_or("KVM");
+        let chosen: Vec<&Host> = hosts
+            .iter()
+            .filter(|host| named_zone(host) && named_cluster(host) && named(&self.host_uuids, &host.uuid))
+            .filter(|host| host.hypervisor_type == kind)
+            .collect();
+        let sum = |of: fn(&Host) -> u64| chosen.iter().map(|host| of(host)).sum::<u64>();
+        Ok(json!({
+            "totalCpu": sum(|host| host.total_cpu_capacity),
+            "availableCpu": sum(|host| host.available_cpu_capacity),
+            "totalMemory": sum(|host| host.total_memory_capacity),
+            "availableMemory": sum(|host| host.available_memory_capacity),
+            "managedCpuNum": sum(|host| u64::from(host.cpu_num)),
+            "success": true,
+        }))
+    }
+}

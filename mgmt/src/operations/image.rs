@@ -1,0 +1,454 @@
+//! 3.3: images.
+
+use gantry_common::{
+    agent::{
+        AddImage as AddImageCommand, DeleteImage as DeleteImageCommand, DigestAlgorithm, ExpectedDigest, ImageFacts,
+        ImageFormat,
+    },
+    error::ErrorKind,
+    id::{BackupStorageUuid, HostUuid, ImageUuid},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::making::{make, put_tags, readable_name, refuse_if_used, require};
+use crate::{
+    api::{Operation, job, query},
+    cleanup::{Cleanup, clean_up},
+    clock::Timestamp,
+    failure::Failure,
+    job::{JobOperation, Recording, Run, Step},
+    operation,
+    query::inventory_reply,
+    resource::{
+        AdminState, BackupStorage, ConnectionStatus, GuestPlatform, Image, ImageBackupStorageRef, MediaStatus,
+        MediaType, VmInstance,
+    },
+    store::{SqlValue, Tx},
+};
+
+/// The operations of this chapter.
+pub fn operations() -> Vec<Operation> {
+    vec![
+        job::<AddImage>(),
+        job::<DeleteImage>(),
+        job::<RecoverImage>(),
+        job::<ExpungeImage>(),
+        query::<QueryImage>(Image::declaration),
+    ]
+}
+
+operation! {
+    /// Adds an image from a URL to backup storages.
+    AddImage, "3.3.1", Post "/images", Job; {
+        /// Its name.
+        name: String, max_length 255;
+        /// Free text.
+        description: Option<String>, max_length 2048;
+        /// Where it is: http, https, or a file on the backup storage's machine.
+        url: String, max_length 1024;
+        /// What it holds.
+        media_type: Option<String>, values &["RootVolumeTemplate", "ISO", "DataVolumeTemplate"];
+        /// The guest system, free text.
+        guest_os_type: Option<String>, max_length 255;
+        /// Whether it belongs to the system.
+        system: Option<bool>;
+        /// Its format.
+        format: String, values &["qcow2", "raw", "iso"];
+        /// The family of guest systems.
+        platform: Option<String>, values &["Linux", "Windows", "Other", "Paravirtualization", "WindowsVirtio"];
+        /// The backup storages it goes to.
+        backup_storage_uuids: Vec<BackupStorageUuid>, nonempty true;
+        /// Its kind.
+        kind as "type": Option<String>;
+        /// The id it gets.
+        resource_uuid: Option<ImageUuid>;
+    }
+}
+
+/// Where each copy goes.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct Adding {
+    image: Option<ImageUuid>,
+    copies: Vec<Copy>,
+    facts: Option<ImageFacts>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Copy {
+    backup_storage: BackupStorageUuid,
+    machine: HostUuid,
+    root: String,
+    path: String,
+}
+
+impl AddImage {
+    fn format(&self) -> Result<ImageFormat, Failure> {
+        match self.format.as_str() {
+            "qcow2" => Ok(ImageFormat::Qcow2),
+            "raw" => Ok(ImageFormat::Raw),
+            "iso" => Ok(ImageFormat::Iso),
+            other => Err(Failure::argument("format", other, "allowed are qcow2, raw, iso")),
+        }
+    }
+
+    fn media_type(&self) -> Result<MediaType, Failure> {
+        let iso = self.format == "iso";
+        match (self.media_type.as_deref(), iso) {
+            (Some("ISO"), true) | (None, true) => Ok(MediaType::Iso),
+            (Some("RootVolumeTemplate") | None, false) => Ok(MediaType::RootVolumeTemplate),
+            (Some("DataVolumeTemplate"), false) => Ok(MediaType::DataVolumeTemplate),
+            (Some(other), _) => Err(Failure::argument(
+                "mediaType",
+                other,
+                format!("format {} goes with another one: ISO goes with iso alone", self.format),
+            )),
+        }
+    }
+
+    /// The digest that a tag `md5::…` or `sha256::…` asks for.
+    fn digest(&self) -> Result<Option<ExpectedDigest>, Failure> {
+        for tag in &self.system_tags {
+            let (algorithm, hex, length) = match tag.split_once("::") {
+                Some(("md5", hex)) => (DigestAlgorithm::Md5, hex, 32),
+                Some(("sha256", hex)) => (DigestAlgorithm::Sha256, hex, 64),
+                _ => continue,
+            };
+            if hex.len() != length || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+                return Err(Failure::argument(
+                    "systemTags",
+                    tag,
+                    format!("the digest must have {length} hexadecimal characters"),
+                ));
+            }
+            return Ok(Some(ExpectedDigest { algorithm, hex: hex.to_ascii_lowercase() }));
+        }
+        Ok(None)
+    }
+}
+
+/// The URL without user and password.
+fn without_credentials(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
+            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+            format!("{scheme}://{host}{path}")
+        }
+        None => url.to_owned(),
+    }
+}
+
+impl JobOperation for AddImage {
+    type State = Adding;
+
+    fn locks(&self) -> Vec<String> {
+        self.resource_uuid.iter().map(ToString::to_string).collect()
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![
+            Step::record("record the image", record_image).undo_record(forget_image),
+            Step::remote("download the image", download).undo_remote(|run: Run<Self>| async move {
+                for copy in run.state.copies.clone() {
+                    let command = DeleteImageCommand { root: copy.root, path: copy.path };
+                    clean_up(&run.node, copy.machine, Cleanup::Image(command)).await?;
+                }
+                Ok(run.state)
+            }),
+            Step::record("record what it is", |tx, run| {
+                let (Some(uuid), Some(facts)) = (run.state.image, run.state.facts.clone()) else {
+                    return Err(Failure::new(ErrorKind::Internal, "the image was not measured"));
+                };
+                let now = Timestamp::now();
+                let mut image = require::<Image>(tx, "uuid", uuid)?;
+                image.status = MediaStatus::Ready;
+                image.size = facts.size_bytes;
+                image.actual_size = facts.actual_bytes;
+                image.md5_sum = Some(facts.md5);
+                image.last_op_date = now;
+                tx.save(&image)?;
+                set_copies(tx, uuid, MediaStatus::Ready)
+            }),
+        ]
+    }
+
+    fn reply(&self, tx: &Tx<'_>, state: &Adding) -> Result<Value, Failure> {
+        super::making::made::<Image>(tx, state.image)
+    }
+}
+
+fn record_image(tx: &Tx<'_>, run: &mut Recording<'_, AddImage>) -> Result<(), Failure> {
+    let params = run.params;
+    let scheme = params.url.split_once("://").map(|(scheme, _)| scheme);
+    if !matches!(scheme, Some("http" | "https" | "file")) {
+        return Err(Failure::argument("url", without_credentials(&params.url), "an http, https or file URL is needed"));
+    }
+    params.digest()?;
+    let platform = match params.platform.as_deref() {
+        None | Some("Linux") => GuestPlatform::Linux,
+        Some("Windows") => GuestPlatform::Windows,
+        Some("WindowsVirtio") => GuestPlatform::WindowsVirtio,
+        Some("Paravirtualization") => GuestPlatform::Paravirtualization,
+        Some(_) => GuestPlatform::Other,
+    };
+    let uuid = params.resource_uuid.unwrap_or_else(ImageUuid::random);
+    let now = Timestamp::now();
+    let format = params.format()?;
+    make(
+        tx,
+        &Image {
+            uuid,
+            name: readable_name(&params.name)?,
+            description: params.description.clone(),
+            state: AdminState::Enabled,
+            status: MediaStatus::Downloading,
+            size: 0,
+            actual_size: 0,
+            md5_sum: None,
+            url: without_credentials(&params.url),
+            media_type: params.media_type()?,
+            guest_os_type: params.guest_os_type.clone(),
+            kind: "zstack".to_owned(),
+            platform,
+            format: format.as_str().to_owned(),
+            system: params.system.unwrap_or(false),
+            create_date: now,
+            last_op_date: now,
+        },
+    )?;
+    put_tags::<Image>(tx, uuid, &params.system_tags, &params.user_tags)?;
+    for backup_storage in &params.backup_storage_uuids {
+        let storage = require::<BackupStorage>(tx, "backupStorageUuids", *backup_storage)?;
+        if storage.state != AdminState::Enabled || storage.status != ConnectionStatus::Connected {
+            return Err(Failure::new(
+                ErrorKind::StateForbids,
+                format!(
+                    "backup storage '{}' is {} and {}: it must be Enabled and Connected",
+                    storage.name, storage.state, storage.status
+                ),
+            ));
+        }
+        let path = format!("{}/images/{uuid}/{uuid}.{}", storage.url, format.as_str());
+        let copy = ImageBackupStorageRef {
+            image_uuid: uuid,
+            backup_storage_uuid: storage.uuid,
+            install_path: path.clone(),
+            status: MediaStatus::Downloading,
+            create_date: now,
+            last_op_date: now,
+        };
+        match tx.insert(&copy) {
+            Err(error) if error.is_duplicate() => continue,
+            other => other?,
+        }
+        run.state.copies.push(Copy {
+            backup_storage: storage.uuid,
+            machine: storage.machine_uuid,
+            root: storage.url,
+            path,
+        });
+    }
+    run.state.image = Some(uuid);
+    Ok(())
+}
+
+fn forget_image(tx: &Tx<'_>, run: &mut Recording<'_, AddImage>) -> Result<(), Failure> {
+    let Some(uuid) = run.state.image else { return Ok(()) };
+    tx.delete_where::<ImageBackupStorageRef>(&[("image_uuid", uuid.to_sql())])?;
+    Ok(tx.delete::<Image>(uuid)?)
+}
+
+async fn download(mut run: Run<AddImage>) -> Result<Adding, Failure> {
+    let Some(image) = run.state.image else {
+        return Err(Failure::new(ErrorKind::Internal, "the image was not recorded"));
+    };
+    for copy in run.state.copies.clone() {
+        let command = AddImageCommand {
+            image,
+            url: run.params.url.clone(),
+            format: run.params.format()?,
+            digest: run.params.digest()?,
+            root: copy.root,
+            path: copy.path,
+        };
+        let facts =
+            run.call_long(copy.machine, &copy.backup_storage.to_string(), command).await.map_err(|failure| {
+                match failure.kind {
+                    ErrorKind::HostCommand => Failure { kind: ErrorKind::ImageDownload, ..failure },
+                    _ => failure,
+                }
+            })?;
+        run.state.facts = Some(facts);
+    }
+    Ok(run.state)
+}
+
+fn copies(tx: &Tx<'_>, image: ImageUuid) -> Result<Vec<ImageBackupStorageRef>, Failure> {
+    Ok(tx.find::<ImageBackupStorageRef>(&[("image_uuid", image.to_sql())])?)
+}
+
+fn set_copies(tx: &Tx<'_>, image: ImageUuid, status: MediaStatus) -> Result<(), Failure> {
+    for copy in copies(tx, image)? {
+        let key = [("image_uuid", image.to_sql()), ("backup_storage_uuid", copy.backup_storage_uuid.to_sql())];
+        tx.delete_where::<ImageBackupStorageRef>(&key)?;
+        tx.insert(&ImageBackupStorageRef { status, last_op_date: Timestamp::now(), ..copy })?;
+    }
+    Ok(())
+}
+
+operation! {
+    /// Puts an image aside: it can be recovered until it is expunged.
+    DeleteImage, "3.3.2", Delete "/images/{uuid}", Job; {
+        /// The image.
+        uuid: ImageUuid;
+        /// The backup storages to delete it from; all where they are left out.
+        backup_storage_uuids: Option<Vec<BackupStorageUuid>>;
+        /// How dependents are treated.
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
+    }
+}
+
+impl JobOperation for DeleteImage {
+    type State = ();
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.uuid.to_string()]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![Step::record("put the image aside", |tx, run| {
+            let mut image = require::<Image>(tx, "uuid", run.params.uuid)?;
+            if image.status == MediaStatus::Deleted {
+                return Ok(());
+            }
+            if let Some(asked) = &run.params.backup_storage_uuids
+                && copies(tx, image.uuid)?.iter().any(|copy| !asked.contains(&copy.backup_storage_uuid))
+            {
+                let remedy = "an image is deleted from all of its backup storages at once: name all or none";
+                return Err(Failure::argument("backupStorageUuids", format!("{asked:?}"), remedy));
+            }
+            image.status = MediaStatus::Deleted;
+            image.last_op_date = Timestamp::now();
+            tx.save(&image)?;
+            set_copies(tx, image.uuid, MediaStatus::Deleted)
+        })]
+    }
+}
+
+operation! {
+    /// Takes a deleted image back.
+    RecoverImage, "3.3.5", Put "/images/{imageUuid}/actions", Job, body_keys &["recoverImage", "params"]; {
+        /// The image.
+        image_uuid: ImageUuid;
+        /// The backup storages; all where they are left out.
+        backup_storage_uuids: Option<Vec<BackupStorageUuid>>;
+    }
+}
+
+impl JobOperation for RecoverImage {
+    type State = ();
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.image_uuid.to_string()]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![Step::record("take the image back", |tx, run| {
+            let mut image = require::<Image>(tx, "imageUuid", run.params.image_uuid)?;
+            if image.status != MediaStatus::Deleted {
+                return Err(Failure::new(
+                    ErrorKind::StateForbids,
+                    format!("image '{}' is {}: only a Deleted one can be recovered", image.name, image.status),
+                ));
+            }
+            image.status = MediaStatus::Ready;
+            image.last_op_date = Timestamp::now();
+            tx.save(&image)?;
+            set_copies(tx, image.uuid, MediaStatus::Ready)
+        })]
+    }
+
+    fn reply(&self, tx: &Tx<'_>, _state: &()) -> Result<Value, Failure> {
+        inventory_reply::<Image>(tx, self.image_uuid)
+    }
+}
+
+operation! {
+    /// Removes a deleted image and its files for good.
+    ExpungeImage, "3.3.3", Put "/images/{imageUuid}/actions", Job; {
+        /// The image.
+        image_uuid: ImageUuid;
+        /// The backup storages; all where they are left out.
+        backup_storage_uuids: Option<Vec<BackupStorageUuid>>;
+    }
+}
+
+/// The files that are to go.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct Files {
+    copies: Vec<Copy>,
+}
+
+impl JobOperation for ExpungeImage {
+    type State = Files;
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.image_uuid.to_string()]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![
+            Step::record("find its files", |tx, run| {
+                let image = require::<Image>(tx, "imageUuid", run.params.image_uuid)?;
+                if image.status != MediaStatus::Deleted {
+                    return Err(Failure::new(
+                        ErrorKind::StateForbids,
+                        format!("image '{}' is {}: delete it first, then it can be expunged", image.name, image.status),
+                    ));
+                }
+                if image.media_type == MediaType::Iso {
+                    let users = tx.count::<VmInstance>(&[("image_uuid", image.uuid.to_sql())])?;
+                    refuse_if_used("image", &image.name, &[("VMs with it in their drive", users)])?;
+                }
+                for copy in copies(tx, image.uuid)? {
+                    let storage = require::<BackupStorage>(tx, "backupStorageUuids", copy.backup_storage_uuid)?;
+                    run.state.copies.push(Copy {
+                        backup_storage: storage.uuid,
+                        machine: storage.machine_uuid,
+                        root: storage.url,
+                        path: copy.install_path,
+                    });
+                }
+                Ok(())
+            }),
+            Step::remote("delete its files", |run: Run<Self>| async move {
+                for copy in run.state.copies.clone() {
+                    let command = DeleteImageCommand { root: copy.root, path: copy.path };
+                    clean_up(&run.node, copy.machine, Cleanup::Image(command)).await?;
+                }
+                Ok(run.state)
+            }),
+            Step::record("forget the image", |tx, run| {
+                tx.delete_where::<ImageBackupStorageRef>(&[("image_uuid", run.params.image_uuid.to_sql())])?;
+                Ok(tx.delete::<Image>(run.params.image_uuid)?)
+            }),
+        ]
+    }
+}
+
+operation! {
+    /// Queries images.
+    QueryImage, "3.3.4", Get "/images" | "/images/{uuid}", Sync; {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_do_not_stay_in_a_url() {
+        assert_eq!(without_credentials("https://me:secret@host/a@b.qcow2"), "https://host/a@b.qcow2");
+        assert_eq!(without_credentials("file:///a/b"), "file:///a/b");
+    }
+}

@@ -1,0 +1,124 @@
+//! 3.5: instance offerings.
+
+use gantry_common::id::InstanceOfferingUuid;
+use serde_json::Value;
+
+use super::making::{made, make, put_tags, readable_name, require};
+use crate::{
+    api::{Operation, job, query},
+    clock::Timestamp,
+    failure::Failure,
+    job::{JobOperation, Step},
+    operation,
+    resource::{AdminState, InstanceOffering},
+    store::Tx,
+};
+
+/// The operations of this chapter.
+pub fn operations() -> Vec<Operation> {
+    vec![
+        job::<CreateInstanceOffering>(),
+        job::<DeleteInstanceOffering>(),
+        query::<QueryInstanceOffering>(InstanceOffering::declaration),
+    ]
+}
+
+/// QEMU's firmware does not start with less.
+const SMALLEST_MEMORY_BYTES: u64 = 16 << 20;
+
+operation! {
+    /// Makes a size of VM.
+    CreateInstanceOffering, "3.5.1", Post "/instance-offerings", Job; {
+        /// Its name.
+        name: String, max_length 255;
+        /// Free text.
+        description: Option<String>, max_length 2048;
+        /// Virtual processors.
+        cpu_num: u32, range 1..=1024;
+        /// Memory in bytes.
+        memory_size: u64, range 1..=i64::MAX;
+        /// How a host is chosen.
+        allocator_strategy: Option<String>;
+        /// Where it stands in lists.
+        sort_key: Option<i32>;
+        /// Its kind.
+        kind as "type": Option<String>;
+        /// The id it gets.
+        resource_uuid: Option<InstanceOfferingUuid>;
+    }
+}
+
+impl JobOperation for CreateInstanceOffering {
+    type State = Option<InstanceOfferingUuid>;
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![Step::record("record the instance offering", |tx, run| {
+            let params = run.params;
+            if params.memory_size < SMALLEST_MEMORY_BYTES {
+                return Err(Failure::argument(
+                    "memorySize",
+                    params.memory_size,
+                    "it is in bytes; at least 16 MiB are needed",
+                ));
+            }
+            let strategy = params.allocator_strategy.as_deref().unwrap_or(crate::vm::DEFAULT_STRATEGY);
+            crate::vm::Strategy::parse(strategy)?;
+            let uuid = params.resource_uuid.unwrap_or_else(InstanceOfferingUuid::random);
+            let now = Timestamp::now();
+            make(
+                tx,
+                &InstanceOffering {
+                    uuid,
+                    name: readable_name(&params.name)?,
+                    description: params.description.clone(),
+                    cpu_num: params.cpu_num,
+                    cpu_speed: 0,
+                    memory_size: params.memory_size,
+                    kind: params.kind.clone().unwrap_or_else(|| "UserVm".to_owned()),
+                    allocator_strategy: strategy.to_owned(),
+                    sort_key: params.sort_key.unwrap_or(0),
+                    state: AdminState::Enabled,
+                    create_date: now,
+                    last_op_date: now,
+                },
+            )?;
+            put_tags::<InstanceOffering>(tx, uuid, &params.system_tags, &params.user_tags)?;
+            *run.state = Some(uuid);
+            Ok(())
+        })]
+    }
+
+    fn reply(&self, tx: &Tx<'_>, state: &Self::State) -> Result<Value, Failure> {
+        made::<InstanceOffering>(tx, *state)
+    }
+}
+
+operation! {
+    /// Deletes an instance offering. VMs made from it keep their size.
+    DeleteInstanceOffering, "3.5.2", Delete "/instance-offerings/{uuid}", Job; {
+        /// The instance offering.
+        uuid: InstanceOfferingUuid;
+        /// How dependents are treated.
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
+    }
+}
+
+impl JobOperation for DeleteInstanceOffering {
+    type State = ();
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.uuid.to_string()]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![Step::record("delete the instance offering", |tx, run| {
+            let offering = require::<InstanceOffering>(tx, "uuid", run.params.uuid)?;
+            Ok(tx.delete::<InstanceOffering>(offering.uuid)?)
+        })]
+    }
+}
+
+operation! {
+    /// Queries instance offerings.
+    QueryInstanceOffering, "3.5.3", Get "/instance-offerings" | "/instance-offerings/{uuid}", Sync; {}
+}

@@ -1,0 +1,295 @@
+//! 5.1: L2 networks.
+
+use gantry_common::{
+    agent::{EnsureBridge, RemoveBridge},
+    error::ErrorKind,
+    id::{ClusterUuid, HostUuid, L2NetworkUuid, ZoneUuid},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::making::{made, make, put_tags, readable_name, refuse_if_used, require};
+use crate::{
+    api::{Operation, job, query},
+    cleanup::{Cleanup, clean_up},
+    clock::Timestamp,
+    failure::Failure,
+    job::{JobOperation, Recording, Run, Step},
+    network, operation,
+    query::inventory_reply,
+    resource::{Cluster, ConnectionStatus, Host, L2Network, L2NetworkClusterRef, L3Network, Zone},
+    store::{SqlValue, Tx},
+};
+
+/// The operations of this chapter.
+pub fn operations() -> Vec<Operation> {
+    vec![
+        job::<CreateL2NoVlanNetwork>(),
+        job::<DeleteL2Network>(),
+        job::<AttachL2NetworkToCluster>(),
+        job::<DetachL2NetworkFromCluster>(),
+        query::<QueryL2Network>(L2Network::declaration),
+    ]
+}
+
+operation! {
+    /// Makes an L2 network without VLAN.
+    CreateL2NoVlanNetwork, "5.1.5", Post "/l2-networks/no-vlan", Job; {
+        /// Its name.
+        name: String, max_length 255;
+        /// Free text.
+        description: Option<String>, max_length 2048;
+        /// The zone it is in.
+        zone_uuid: ZoneUuid;
+        /// The hosts' interface that carries it.
+        physical_interface: String, max_length 1024;
+        /// Its kind.
+        kind as "type": Option<String>;
+        /// The id it gets.
+        resource_uuid: Option<L2NetworkUuid>;
+    }
+}
+
+impl JobOperation for CreateL2NoVlanNetwork {
+    type State = Option<L2NetworkUuid>;
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.zone_uuid.to_string()]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![Step::record("record the L2 network", |tx, run| {
+            let params = run.params;
+            require::<Zone>(tx, "zoneUuid", params.zone_uuid)?;
+            let physical_interface = network::interface_name("physicalInterface", &params.physical_interface)?;
+            let uuid = params.resource_uuid.unwrap_or_else(L2NetworkUuid::random);
+            let now = Timestamp::now();
+            make(
+                tx,
+                &L2Network {
+                    uuid,
+                    name: readable_name(&params.name)?,
+                    description: params.description.clone(),
+                    zone_uuid: params.zone_uuid,
+                    physical_interface,
+                    kind: "L2NoVlanNetwork".to_owned(),
+                    create_date: now,
+                    last_op_date: now,
+                },
+            )?;
+            put_tags::<L2Network>(tx, uuid, &params.system_tags, &params.user_tags)?;
+            *run.state = Some(uuid);
+            Ok(())
+        })]
+    }
+
+    fn reply(&self, tx: &Tx<'_>, state: &Self::State) -> Result<Value, Failure> {
+        made::<L2Network>(tx, *state)
+    }
+}
+
+operation! {
+    /// Deletes an L2 network that is on no cluster and carries no L3 network.
+    DeleteL2Network, "5.1.8", Delete "/l2-networks/{uuid}", Job; {
+        /// The L2 network.
+        uuid: L2NetworkUuid;
+        /// How dependents are treated.
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
+    }
+}
+
+impl JobOperation for DeleteL2Network {
+    type State = ();
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.uuid.to_string()]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![Step::record("delete the L2 network", |tx, run| {
+            let l2 = require::<L2Network>(tx, "uuid", run.params.uuid)?;
+            let on = [("l2_network_uuid", l2.uuid.to_sql())];
+            refuse_if_used(
+                "L2 network",
+                &l2.name,
+                &[
+                    ("L3 networks", tx.count::<L3Network>(&on)?),
+                    ("attached clusters", tx.count::<L2NetworkClusterRef>(&on)?),
+                ],
+            )?;
+            Ok(tx.delete::<L2Network>(l2.uuid)?)
+        })]
+    }
+}
+
+/// The hosts of a cluster that took part in a change of its networks.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct OnHosts {
+    hosts: Vec<HostUuid>,
+}
+
+operation! {
+    /// Brings an L2 network to a cluster: a bridge on each of its hosts.
+    AttachL2NetworkToCluster, "5.1.12", Post "/l2-networks/{l2NetworkUuid}/clusters/{clusterUuid}", Job; {
+        /// The L2 network.
+        l2_network_uuid: L2NetworkUuid;
+        /// The cluster.
+        cluster_uuid: ClusterUuid;
+    }
+}
+
+impl JobOperation for AttachL2NetworkToCluster {
+    type State = OnHosts;
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.l2_network_uuid.to_string(), self.cluster_uuid.to_string()]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![
+            Step::record("check the cluster", |tx, run| {
+                let l2 = require::<L2Network>(tx, "l2NetworkUuid", run.params.l2_network_uuid)?;
+                let cluster = require::<Cluster>(tx, "clusterUuid", run.params.cluster_uuid)?;
+                if l2.zone_uuid != cluster.zone_uuid {
+                    return Err(Failure::argument(
+                        "clusterUuid",
+                        cluster.uuid,
+                        "the cluster is in another zone than the L2 network",
+                    ));
+                }
+                for other in network::l2_networks_of_cluster(tx, cluster.uuid)? {
+                    if other.uuid != l2.uuid && other.physical_interface == l2.physical_interface {
+                        return Err(Failure::new(
+                            ErrorKind::Refused,
+                            format!(
+                                "cluster '{}' has L2 network '{}' on interface {} already: detach it first, or use another interface",
+                                cluster.name, other.name, other.physical_interface
+                            ),
+                        ));
+                    }
+                }
+                run.state.hosts = connected_hosts(tx, cluster.uuid)?;
+                Ok(())
+            }),
+            Step::remote("make the bridges", make_bridges).undo_remote(|run: Run<Self>| async move {
+                let hosts = run.state.hosts.clone();
+                remove_bridges(&run, run.params.l2_network_uuid, run.params.cluster_uuid, hosts).await?;
+                Ok(run.state)
+            }),
+            Step::record("record the attachment", |tx, run| {
+                let link = L2NetworkClusterRef {
+                    l2_network_uuid: run.params.l2_network_uuid,
+                    cluster_uuid: run.params.cluster_uuid,
+                };
+                match tx.insert(&link) {
+                    Err(error) if error.is_duplicate() => Ok(()),
+                    other => Ok(other?),
+                }
+            }),
+        ]
+    }
+
+    fn reply(&self, tx: &Tx<'_>, _state: &OnHosts) -> Result<Value, Failure> {
+        inventory_reply::<L2Network>(tx, self.l2_network_uuid)
+    }
+}
+
+async fn make_bridges(run: Run<AttachL2NetworkToCluster>) -> Result<OnHosts, Failure> {
+    let l2_uuid = run.params.l2_network_uuid;
+    let l2 = run.node.store.read(move |tx| require::<L2Network>(tx, "l2NetworkUuid", l2_uuid)).await?;
+    for host in run.state.hosts.clone() {
+        let command = EnsureBridge { bridge: network::bridge(&l2) };
+        run.call(host, &host.to_string(), command).await?;
+    }
+    Ok(run.state)
+}
+
+fn connected_hosts(tx: &Tx<'_>, cluster: ClusterUuid) -> Result<Vec<HostUuid>, Failure> {
+    let hosts = tx.find::<Host>(&[("cluster_uuid", cluster.to_sql())])?;
+    Ok(hosts.into_iter().filter(|host| host.status == ConnectionStatus::Connected).map(|host| host.uuid).collect())
+}
+
+/// Takes the bridge from hosts, unless the network is attached after all.
+async fn remove_bridges<O: JobOperation>(
+    run: &Run<O>,
+    l2_network: L2NetworkUuid,
+    cluster: ClusterUuid,
+    hosts: Vec<HostUuid>,
+) -> Result<(), Failure> {
+    let found = run
+        .node
+        .store
+        .read(move |tx| {
+            let attached = network::l2_networks_of_cluster(tx, cluster)?.iter().any(|l2| l2.uuid == l2_network);
+            Ok::<_, Failure>(tx.get::<L2Network>(l2_network)?.filter(|_| !attached))
+        })
+        .await?;
+    let Some(l2) = found else { return Ok(()) };
+    for host in hosts {
+        clean_up(&run.node, host, Cleanup::Bridge(RemoveBridge { bridge: network::bridge(&l2) })).await?;
+    }
+    Ok(())
+}
+
+operation! {
+    /// Takes an L2 network from a cluster. Refused while VMs of the cluster are on it.
+    DetachL2NetworkFromCluster, "5.1.13", Delete "/l2-networks/{l2NetworkUuid}/clusters/{clusterUuid}", Job; {
+        /// The L2 network.
+        l2_network_uuid: L2NetworkUuid;
+        /// The cluster.
+        cluster_uuid: ClusterUuid;
+    }
+}
+
+impl JobOperation for DetachL2NetworkFromCluster {
+    type State = OnHosts;
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.l2_network_uuid.to_string(), self.cluster_uuid.to_string()]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![
+            Step::record("record the detachment", |tx, run: &mut Recording<'_, Self>| {
+                let l2 = require::<L2Network>(tx, "l2NetworkUuid", run.params.l2_network_uuid)?;
+                let cluster = require::<Cluster>(tx, "clusterUuid", run.params.cluster_uuid)?;
+                let users = network::vms_of_cluster_on_l2(tx, cluster.uuid, l2.uuid)?;
+                refuse_if_used("L2 network", &l2.name, &[(&format!("VMs in cluster '{}'", cluster.name), users)])?;
+                run.state.hosts = tx
+                    .find::<Host>(&[("cluster_uuid", cluster.uuid.to_sql())])?
+                    .into_iter()
+                    .map(|host| host.uuid)
+                    .collect();
+                tx.delete_where::<L2NetworkClusterRef>(&[
+                    ("l2_network_uuid", l2.uuid.to_sql()),
+                    ("cluster_uuid", cluster.uuid.to_sql()),
+                ])?;
+                Ok(())
+            })
+            .undo_record(|tx, run| {
+                let link = L2NetworkClusterRef {
+                    l2_network_uuid: run.params.l2_network_uuid,
+                    cluster_uuid: run.params.cluster_uuid,
+                };
+                match tx.insert(&link) {
+                    Err(error) if error.is_duplicate() => Ok(()),
+                    other => Ok(other?),
+                }
+            }),
+            Step::remote("remove the bridges", |run: Run<Self>| async move {
+                let hosts = run.state.hosts.clone();
+                remove_bridges(&run, run.params.l2_network_uuid, run.params.cluster_uuid, hosts).await?;
+                Ok(run.state)
+            }),
+        ]
+    }
+
+    fn reply(&self, tx: &Tx<'_>, _state: &OnHosts) -> Result<Value, Failure> {
+        inventory_reply::<L2Network>(tx, self.l2_network_uuid)
+    }
+}
+
+operation! {
+    /// Queries L2 networks.
+    QueryL2Network, "5.1.9", Get "/l2-networks" | "/l2-networks/{uuid}", Sync; {}
+}

@@ -1,0 +1,268 @@
+//! 5.2: L3 networks.
+
+use std::net::Ipv4Addr;
+
+use gantry_common::{
+    agent::RemoveNetwork,
+    error::ErrorKind,
+    id::{HostUuid, L2NetworkUuid, L3NetworkUuid},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::making::{made, make, put_tags, readable_name, refuse_if_used, require};
+use crate::{
+    api::{Operation, job, query},
+    cleanup::{Cleanup, clean_up},
+    clock::Timestamp,
+    failure::Failure,
+    hosts::refresh_network,
+    job::{JobOperation, Run, Step},
+    operation,
+    query::inventory_reply,
+    resource::{
+        AdminState, Host, IpRange, L2Network, L2NetworkClusterRef, L3Network, L3NetworkDns, L3NetworkHostRoute,
+        NetworkServiceL3NetworkRef, UsedIp, VmNic,
+    },
+    store::{SqlValue, Tx},
+};
+
+/// The operations of this chapter.
+pub fn operations() -> Vec<Operation> {
+    vec![
+        job::<CreateL3Network>(),
+        job::<DeleteL3Network>(),
+        job::<AddDnsToL3Network>(),
+        job::<RemoveDnsFromL3Network>(),
+        query::<QueryL3Network>(L3Network::declaration),
+    ]
+}
+
+operation! {
+    /// Makes a subnet on an L2 network.
+    CreateL3Network, "5.2.1", Post "/l3-networks", Job; {
+        /// Its name.
+        name: String, max_length 255;
+        /// Free text.
+        description: Option<String>, max_length 2048;
+        /// Its kind.
+        kind as "type": Option<String>;
+        /// The L2 network it is on.
+        l2_network_uuid: L2NetworkUuid;
+        /// Whether it belongs to the system.
+        system: Option<bool>;
+        /// The DNS domain handed to guests.
+        dns_domain: Option<String>, max_length 255;
+        /// The id it gets.
+        resource_uuid: Option<L3NetworkUuid>;
+        /// What it is for.
+        category: Option<String>, values &["Public", "Private", "System"];
+    }
+}
+
+impl JobOperation for CreateL3Network {
+    type State = Option<L3NetworkUuid>;
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.l2_network_uuid.to_string()]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![Step::record("record the L3 network", |tx, run| {
+            let params = run.params;
+            let l2 = require::<L2Network>(tx, "l2NetworkUuid", params.l2_network_uuid)?;
+            let is_label = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+            if let Some(domain) =
+                params.dns_domain.as_deref().filter(|domain| domain.is_empty() || !domain.chars().all(is_label))
+            {
+                return Err(Failure::argument("dnsDomain", domain, "a domain such as example.org is needed"));
+            }
+            let uuid = params.resource_uuid.unwrap_or_else(L3NetworkUuid::random);
+            let now = Timestamp::now();
+            make(
+                tx,
+                &L3Network {
+                    uuid,
+                    name: readable_name(&params.name)?,
+                    description: params.description.clone(),
+                    kind: "L3BasicNetwork".to_owned(),
+                    zone_uuid: l2.zone_uuid,
+                    l2_network_uuid: l2.uuid,
+                    state: AdminState::Enabled,
+                    dns_domain: params.dns_domain.clone(),
+                    system: params.system.unwrap_or(false),
+                    category: params.category.clone().unwrap_or_else(|| "Private".to_owned()),
+                    create_date: now,
+                    last_op_date: now,
+                    mtu: None,
+                    service_address: None,
+                },
+            )?;
+            put_tags::<L3Network>(tx, uuid, &params.system_tags, &params.user_tags)?;
+            *run.state = Some(uuid);
+            Ok(())
+        })]
+    }
+
+    fn reply(&self, tx: &Tx<'_>, state: &Self::State) -> Result<Value, Failure> {
+        made::<L3Network>(tx, *state)
+    }
+}
+
+/// The hosts whose services of a deleted network are to end.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct ServedOn {
+    hosts: Vec<HostUuid>,
+}
+
+operation! {
+    /// Deletes an L3 network that no VM is on.
+    DeleteL3Network, "5.2.2", Delete "/l3-networks/{uuid}", Job; {
+        /// The L3 network.
+        uuid: L3NetworkUuid;
+        /// How dependents are treated.
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
+    }
+}
+
+impl JobOperation for DeleteL3Network {
+    type State = ServedOn;
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.uuid.to_string()]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![
+            Step::record("find its hosts", |tx, run| {
+                let l3 = require::<L3Network>(tx, "uuid", run.params.uuid)?;
+                refuse_if_in_use(tx, &l3)?;
+                run.state.hosts = hosts_of(tx, &l3)?;
+                Ok(())
+            }),
+            Step::remote("end its services", |run: Run<Self>| async move {
+                for host in run.state.hosts.clone() {
+                    let command = RemoveNetwork { l3_network: run.params.uuid };
+                    clean_up(&run.node, host, Cleanup::Network(command)).await?;
+                }
+                Ok(run.state)
+            }),
+            Step::record("delete the L3 network", |tx, run| {
+                let l3 = require::<L3Network>(tx, "uuid", run.params.uuid)?;
+                refuse_if_in_use(tx, &l3)?;
+                let on = [("l3_network_uuid", l3.uuid.to_sql())];
+                tx.delete_where::<NetworkServiceL3NetworkRef>(&on)?;
+                tx.delete_where::<L3NetworkDns>(&on)?;
+                tx.delete_where::<L3NetworkHostRoute>(&on)?;
+                tx.delete_where::<UsedIp>(&on)?;
+                tx.delete_where::<IpRange>(&on)?;
+                Ok(tx.delete::<L3Network>(l3.uuid)?)
+            }),
+        ]
+    }
+}
+
+fn refuse_if_in_use(tx: &Tx<'_>, l3: &L3Network) -> Result<(), Failure> {
+    let nics = tx.count::<VmNic>(&[("l3_network_uuid", l3.uuid.to_sql())])?;
+    refuse_if_used("L3 network", &l3.name, &[("VM interfaces", nics)])
+}
+
+/// The hosts of the clusters that an L3 network's L2 network is on.
+fn hosts_of(tx: &Tx<'_>, l3: &L3Network) -> Result<Vec<HostUuid>, Failure> {
+    let mut hosts = Vec::new();
+    for link in tx.find::<L2NetworkClusterRef>(&[("l2_network_uuid", l3.l2_network_uuid.to_sql())])? {
+        hosts.extend(
+            tx.find::<Host>(&[("cluster_uuid", link.cluster_uuid.to_sql())])?.into_iter().map(|host| host.uuid),
+        );
+    }
+    Ok(hosts)
+}
+
+operation! {
+    /// Hands a DNS server to the network's guests.
+    AddDnsToL3Network, "5.2.8", Post "/l3-networks/{l3NetworkUuid}/dns", Job; {
+        /// The L3 network.
+        l3_network_uuid: L3NetworkUuid;
+        /// The server's address.
+        dns: Ipv4Addr;
+    }
+}
+
+impl JobOperation for AddDnsToL3Network {
+    type State = ();
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.l3_network_uuid.to_string()]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![
+            Step::record("record the server", |tx, run| {
+                let l3 = require::<L3Network>(tx, "l3NetworkUuid", run.params.l3_network_uuid)?;
+                match tx.insert(&L3NetworkDns { l3_network_uuid: l3.uuid, dns: run.params.dns }) {
+                    Err(error) if error.is_duplicate() => Err(Failure::new(
+                        ErrorKind::Duplicate,
+                        format!("dns '{}' is a server of L3 network '{}' already", run.params.dns, l3.name),
+                    )),
+                    other => Ok(other?),
+                }
+            }),
+            Step::remote("tell the hosts", |run: Run<Self>| async move {
+                refresh_network(&run.node, run.params.l3_network_uuid).await;
+                Ok(())
+            }),
+        ]
+    }
+
+    fn reply(&self, tx: &Tx<'_>, _state: &()) -> Result<Value, Failure> {
+        inventory_reply::<L3Network>(tx, self.l3_network_uuid)
+    }
+}
+
+operation! {
+    /// Hands a DNS server to the network's guests no more.
+    RemoveDnsFromL3Network, "5.2.9", Delete "/l3-networks/{l3NetworkUuid}/dns/{dns}", Job; {
+        /// The L3 network.
+        l3_network_uuid: L3NetworkUuid;
+        /// The server's address.
+        dns: Ipv4Addr;
+    }
+}
+
+impl JobOperation for RemoveDnsFromL3Network {
+    type State = ();
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.l3_network_uuid.to_string()]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![
+            Step::record("record the removal", |tx, run| {
+                let l3 = require::<L3Network>(tx, "l3NetworkUuid", run.params.l3_network_uuid)?;
+                let server = [("l3_network_uuid", l3.uuid.to_sql()), ("dns", run.params.dns.to_sql())];
+                match tx.delete_where::<L3NetworkDns>(&server)? {
+                    0 => Err(Failure::argument(
+                        "dns",
+                        run.params.dns,
+                        format!("it is no server of L3 network '{}'", l3.name),
+                    )),
+                    _ => Ok(()),
+                }
+            }),
+            Step::remote("tell the hosts", |run: Run<Self>| async move {
+                refresh_network(&run.node, run.params.l3_network_uuid).await;
+                Ok(())
+            }),
+        ]
+    }
+
+    fn reply(&self, tx: &Tx<'_>, _state: &()) -> Result<Value, Failure> {
+        inventory_reply::<L3Network>(tx, self.l3_network_uuid)
+    }
+}
+
+operation! {
+    /// Queries L3 networks.
+    QueryL3Network, "5.2.3", Get "/l3-networks" | "/l3-networks/{uuid}", Sync; {}
+}

@@ -1,0 +1,116 @@
+//! 9.1: logging in and out.
+
+use argon2::{Argon2, PasswordHash, PasswordVerifier};
+use gantry_common::{
+    error::ErrorKind,
+    id::{SessionUuid, UserUuid},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    api::{Caller, Operation, SESSION_LIFETIME, SyncOperation, sync},
+    clock::Timestamp,
+    failure::Failure,
+    operation,
+    query::inventory_reply,
+    resource::{Account, Session},
+    secret::Secret,
+    store::SqlValue,
+};
+
+/// The operations of this chapter.
+pub fn operations() -> Vec<Operation> {
+    vec![sync::<LogInByAccount>(), sync::<LogOut>(), sync::<ValidateSession>()]
+}
+
+operation! {
+    /// Begins a session. The password is the lower-case hex SHA-512 of the plain one.
+    LogInByAccount, "9.1.5", Put "/accounts/login", Sync, open true, body_keys &["logInByAccount", "loginByAccount"]; {
+        /// The account's name.
+        account_name: String, max_length 255, nonempty true;
+        /// The digest of its password.
+        password: Secret, max_length 255, nonempty true;
+        /// A captcha's id, which this node does not ask for.
+        captcha_uuid: Option<String>;
+        /// A captcha's answer.
+        verify_code: Option<String>;
+    }
+}
+
+impl SyncOperation for LogInByAccount {
+    async fn answer(self, caller: Caller) -> Result<Value, Failure> {
+        let refused = || {
+            Failure::new(
+                ErrorKind::Authentication,
+                format!("accountName '{}' or its password is wrong", self.account_name),
+            )
+        };
+        let name = self.account_name.clone();
+        let account = caller
+            .node
+            .store
+            .read(move |tx| Ok::<_, Failure>(tx.find::<Account>(&[("name", name.to_sql())])?.pop()))
+            .await?;
+        // An unknown name costs as much time as a wrong password, so that names cannot be found out.
+        let stored =
+            account.as_ref().map_or_else(|| caller.node.decoy_hash.clone(), |account| account.password_hash.clone());
+        let password = self.password.clone();
+        let slot = caller.node.login_slots.acquire().await;
+        let fits = tokio::task::spawn_blocking(move || password_fits(&stored, &password)).await.unwrap_or(false);
+        drop(slot);
+        let account = account.filter(|_| fits).ok_or_else(refused)?;
+        let now = Timestamp::now();
+        let session = Session {
+            uuid: SessionUuid::random(),
+            account_uuid: account.uuid,
+            user_uuid: UserUuid::from(account.uuid.as_uuid()),
+            expired_date: now.plus(SESSION_LIFETIME),
+            create_date: now,
+        };
+        caller
+            .node
+            .store
+            .write(move |tx| {
+                tx.insert(&session)?;
+                inventory_reply::<Session>(tx, session.uuid)
+            })
+            .await
+    }
+}
+
+fn password_fits(stored: &str, password: &Secret) -> bool {
+    PasswordHash::new(stored)
+        .is_ok_and(|hash| Argon2::default().verify_password(password.expose().to_lowercase().as_bytes(), &hash).is_ok())
+}
+
+operation! {
+    /// Ends a session.
+    LogOut, "9.1.42", Delete "/accounts/sessions/{sessionUuid}", Sync, open true; {
+        /// The session.
+        session_uuid: SessionUuid;
+    }
+}
+
+impl SyncOperation for LogOut {
+    async fn answer(self, caller: Caller) -> Result<Value, Failure> {
+        caller.node.store.write(move |tx| tx.delete::<Session>(self.session_uuid).map_err(Failure::from)).await?;
+        Ok(json!({}))
+    }
+}
+
+operation! {
+    /// Whether a session is alive.
+    ValidateSession, "9.1.40", Get "/accounts/sessions/{sessionUuid}/valid", Sync, open true; {
+        /// The session.
+        session_uuid: SessionUuid;
+    }
+}
+
+impl SyncOperation for ValidateSession {
+    async fn answer(self, caller: Caller) -> Result<Value, Failure> {
+        let now = Timestamp::now();
+        let session =
+            caller.node.store.read(move |tx| tx.live_session(self.session_uuid, now).map_err(Failure::from)).await?;
+        Ok(json!({ "valid": session.is_some() }))
+    }
+}

@@ -1,0 +1,176 @@
+//! 6.1: network services.
+
+use std::collections::BTreeMap;
+
+use gantry_common::{
+    error::ErrorKind,
+    id::{L3NetworkUuid, NetworkServiceProviderUuid},
+};
+
+use super::making::require;
+use crate::{
+    api::{Operation, job, query},
+    failure::Failure,
+    hosts::refresh_network,
+    job::{JobOperation, Run, Step},
+    network, operation,
+    resource::{L3Network, NetworkServiceL3NetworkRef, NetworkServiceProvider, UsedIp},
+    store::{SqlValue, Tx},
+};
+
+/// The operations of this chapter.
+pub fn operations() -> Vec<Operation> {
+    vec![
+        query::<QueryNetworkServiceProvider>(NetworkServiceProvider::declaration),
+        query::<QueryNetworkServiceL3NetworkRef>(NetworkServiceL3NetworkRef::declaration),
+        job::<AttachNetworkServiceToL3Network>(),
+        job::<DetachNetworkServiceFromL3Network>(),
+    ]
+}
+
+/// The provider that serves guests on their own host.
+pub const FLAT_PROVIDER: &str = "Flat Network Service Provider";
+
+/// What [`FLAT_PROVIDER`] gives.
+pub const FLAT_SERVICES: [&str; 2] = ["DHCP", "Userdata"];
+
+/// What a service address is taken for.
+const SERVICE_ADDRESS: &str = "network services";
+
+operation! {
+    /// Has a provider serve an L3 network.
+    AttachNetworkServiceToL3Network, "6.1.4", Post "/l3-networks/{l3NetworkUuid}/network-services", Job; {
+        /// The L3 network.
+        l3_network_uuid: L3NetworkUuid;
+        /// The services by the ids of their providers.
+        network_services: BTreeMap<String, Vec<String>>, nonempty true;
+    }
+}
+
+impl JobOperation for AttachNetworkServiceToL3Network {
+    type State = ();
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.l3_network_uuid.to_string()]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![
+            Step::record("record the services", |tx, run| {
+                let l3 = require::<L3Network>(tx, "l3NetworkUuid", run.params.l3_network_uuid)?;
+                for (provider, service) in named(tx, &run.params.network_services)? {
+                    let link = NetworkServiceL3NetworkRef {
+                        l3_network_uuid: l3.uuid,
+                        network_service_provider_uuid: provider,
+                        network_service_type: service,
+                    };
+                    match tx.insert(&link) {
+                        Err(error) if error.is_duplicate() => {}
+                        other => other?,
+                    }
+                }
+                take_service_address(tx, l3)
+            }),
+            Step::remote("tell the hosts", |run: Run<Self>| async move {
+                refresh_network(&run.node, run.params.l3_network_uuid).await;
+                Ok(())
+            }),
+        ]
+    }
+}
+
+/// The services need an address of the network, unless it has none to give yet: then it is taken with its first VM.
+pub fn take_service_address(tx: &Tx<'_>, mut l3: L3Network) -> Result<(), Failure> {
+    let services = network::services(tx, l3.uuid)?;
+    if l3.service_address.is_some() || !(services.dhcp || services.userdata) {
+        return Ok(());
+    }
+    if let Some(used) = tx.take_address(l3.uuid, None, SERVICE_ADDRESS)? {
+        l3.service_address = Some(used.ip);
+        tx.save(&l3)?;
+    }
+    Ok(())
+}
+
+fn named(
+    tx: &Tx<'_>,
+    services: &BTreeMap<String, Vec<String>>,
+) -> Result<Vec<(NetworkServiceProviderUuid, String)>, Failure> {
+    let mut named = Vec::new();
+    for (provider, types) in services {
+        let uuid: NetworkServiceProviderUuid =
+            provider.parse().map_err(|error| Failure::argument("networkServices", provider, error))?;
+        require::<NetworkServiceProvider>(tx, "networkServices", uuid)?;
+        for service in types {
+            if !FLAT_SERVICES.contains(&service.as_str()) {
+                let remedy = format!("the provider gives {}", FLAT_SERVICES.join(", "));
+                return Err(Failure::argument("networkServices", service, remedy));
+            }
+            named.push((uuid, service.clone()));
+        }
+    }
+    Ok(named)
+}
+
+operation! {
+    /// Has a provider serve an L3 network no more.
+    DetachNetworkServiceFromL3Network, "6.1.5", Delete "/l3-networks/{l3NetworkUuid}/network-services", Job; {
+        /// The L3 network.
+        l3_network_uuid: L3NetworkUuid;
+        /// The services by the ids of their providers.
+        network_services: BTreeMap<String, Vec<String>>, nonempty true;
+    }
+}
+
+impl JobOperation for DetachNetworkServiceFromL3Network {
+    type State = ();
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.l3_network_uuid.to_string()]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![
+            Step::record("record the services", |tx, run| {
+                let mut l3 = require::<L3Network>(tx, "l3NetworkUuid", run.params.l3_network_uuid)?;
+                for (provider, service) in named(tx, &run.params.network_services)? {
+                    let gone = tx.delete_where::<NetworkServiceL3NetworkRef>(&[
+                        ("l3_network_uuid", l3.uuid.to_sql()),
+                        ("network_service_provider_uuid", provider.to_sql()),
+                        ("network_service_type", service.to_sql()),
+                    ])?;
+                    if gone == 0 {
+                        return Err(Failure::new(
+                            ErrorKind::ResourceNotFound,
+                            format!("L3 network '{}' has no service {service} of provider {provider}", l3.name),
+                        ));
+                    }
+                }
+                let left = network::services(tx, l3.uuid)?;
+                if let (Some(ip), false) = (l3.service_address, left.dhcp || left.userdata) {
+                    tx.delete_where::<UsedIp>(&[
+                        ("l3_network_uuid", l3.uuid.to_sql()),
+                        ("ip_in_long", ip.to_bits().to_sql()),
+                    ])?;
+                    l3.service_address = None;
+                    tx.save(&l3)?;
+                }
+                Ok(())
+            }),
+            Step::remote("tell the hosts", |run: Run<Self>| async move {
+                refresh_network(&run.node, run.params.l3_network_uuid).await;
+                Ok(())
+            }),
+        ]
+    }
+}
+
+operation! {
+    /// Queries the providers of network services.
+    QueryNetworkServiceProvider, "6.1.2", Get "/network-services/providers" | "/network-services/providers/{uuid}", Sync; {}
+}
+
+operation! {
+    /// Queries the services of L3 networks.
+    QueryNetworkServiceL3NetworkRef, "6.1.3", Get "/l3-networks/network-services/refs", Sync; {}
+}

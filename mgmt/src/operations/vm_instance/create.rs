@@ -1,0 +1,415 @@
+//! CreateVmInstance.
+
+use gantry_common::{
+    agent::{CacheImage, CreateVolume, DeleteVolume, ImageFormat, Peer},
+    error::ErrorKind,
+    id::{
+        ClusterUuid, DiskOfferingUuid, HostUuid, ImageUuid, InstanceOfferingUuid, L3NetworkUuid, PrimaryStorageUuid,
+        VmUuid, ZoneUuid,
+    },
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    super::making::{made, make, put_tags, readable_name, require},
+    plan::{NewVolume, VolumeDraft, draft_volume, forget_vm, make_nics},
+    run::{cached_path, set_off, set_state, start_on, stop_for_good},
+};
+use crate::{
+    cleanup::{Cleanup, clean_up},
+    clock::Timestamp,
+    failure::Failure,
+    job::{JobOperation, Recording, Run, Step},
+    operation,
+    resource::{
+        AdminState, BackupStorage, BackupStorageZoneRef, ConnectionStatus, DiskOffering, Image, ImageBackupStorageRef,
+        InstanceOffering, L3Network, Machine, MediaStatus, MediaType, PrimaryStorage, VmInstance, VmInstanceState,
+        Volume, VolumeType,
+    },
+    store::{SqlValue, Tx},
+    vm::{Demand, DiskDemand, Place, Strategy, VmTags, place},
+};
+
+operation! {
+    /// Makes a VM and, unless told otherwise, starts it.
+    CreateVmInstance, "3.1.1", Post "/vm-instances", Job; {
+        /// Its name.
+        name: String, max_length 255;
+        /// Its size.
+        instance_offering_uuid: InstanceOfferingUuid;
+        /// The image it is made from.
+        image_uuid: ImageUuid;
+        /// The L3 networks it is on, in the order of its interfaces.
+        l3_network_uuids: Vec<L3NetworkUuid>, nonempty true;
+        /// Its kind.
+        kind as "type": Option<String>, values &["UserVm", "ApplianceVm"];
+        /// The size of its root volume, where the image is an ISO.
+        root_disk_offering_uuid: Option<DiskOfferingUuid>;
+        /// The sizes of its data volumes.
+        data_disk_offering_uuids: Option<Vec<DiskOfferingUuid>>;
+        /// The zone it must be in.
+        zone_uuid: Option<ZoneUuid>;
+        /// The cluster it must be in.
+        cluster_uuid: Option<ClusterUuid>;
+        /// The host it must be on.
+        host_uuid: Option<HostUuid>;
+        /// The primary storage its root volume must be on.
+        primary_storage_uuid_for_root_volume: Option<PrimaryStorageUuid>;
+        /// Free text.
+        description: Option<String>, max_length 2048;
+        /// The L3 network of its default route; the first where it is left out.
+        default_l3_network_uuid: Option<L3NetworkUuid>;
+        /// The id it gets.
+        resource_uuid: Option<VmUuid>;
+        /// Whether it is started.
+        strategy: Option<String>, values &["InstantStart", "JustCreate", "CreateStopped"];
+    }
+}
+
+/// What was decided for the new VM.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct Creating {
+    vm: Option<VmUuid>,
+    host: Option<HostUuid>,
+    cache: Option<Caching>,
+    volumes: Vec<NewVolume>,
+    sizes: Vec<u64>,
+    starts: bool,
+}
+
+/// How the image gets into the host's cache.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Caching {
+    command: CacheImage,
+    storage: PrimaryStorageUuid,
+    /// What the cached file takes, once it is there.
+    actual_bytes: Option<u64>,
+}
+
+impl JobOperation for CreateVmInstance {
+    type State = Creating;
+
+    fn locks(&self) -> Vec<String> {
+        self.resource_uuid.iter().map(ToString::to_string).collect()
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![
+            Step::record("choose a host and promise what the VM needs", decide)
+                .undo_record(|tx, run| run.state.vm.map_or(Ok(()), |vm| forget_vm(tx, vm))),
+            Step::remote("bring the image to the host", bring_image),
+            Step::record("note the cached image", |tx, run| {
+                if let (Some(host), Some(cache)) = (run.state.host, &run.state.cache)
+                    && let Some(bytes) = cache.actual_bytes
+                {
+                    tx.note_cached(cache.command.image, cache.storage, host, &cache.command.path, bytes)?;
+                }
+                Ok(())
+            }),
+            Step::remote("make the volumes", make_volumes).undo_remote(delete_volumes),
+            Step::record("record the volumes", record_volumes),
+            Step::remote("start the VM", |run: Run<Self>| async move {
+                if let (true, Some(vm), Some(host)) = (run.state.starts, run.state.vm, run.state.host) {
+                    start_on(&run, vm, host).await?;
+                }
+                Ok(run.state)
+            })
+            .undo_remote(|run: Run<Self>| async move {
+                if let (true, Some(vm)) = (run.state.starts, run.state.vm) {
+                    stop_for_good(&run, vm, run.state.host).await?;
+                }
+                Ok(run.state)
+            }),
+            Step::record("record the VM's state", |tx, run| match (run.state.vm, run.state.starts) {
+                (Some(vm), true) => set_state(tx, vm, VmInstanceState::Running).map(drop),
+                (Some(vm), false) => set_off(tx, vm, VmInstanceState::Stopped),
+                (None, _) => Ok(()),
+            }),
+        ]
+    }
+
+    fn reply(&self, tx: &Tx<'_>, state: &Creating) -> Result<Value, Failure> {
+        made::<VmInstance>(tx, state.vm)
+    }
+}
+
+/// Checks everything, chooses the host, and records and promises all at once: either all of it stands or nothing.
+fn decide(tx: &Tx<'_>, run: &mut Recording<'_, CreateVmInstance>) -> Result<(), Failure> {
+    let params = run.params;
+    let tags = VmTags::parse(&params.system_tags)?;
+    let offering = require::<InstanceOffering>(tx, "instanceOfferingUuid", params.instance_offering_uuid)?;
+    if offering.state != AdminState::Enabled {
+        let details =
+            format!("instance offering '{}' is {}: enable it or use another one", offering.name, offering.state);
+        return Err(Failure::new(ErrorKind::StateForbids, details));
+    }
+    let image = usable_image(tx, params)?;
+    let starts = match params.strategy.as_deref() {
+        None | Some("InstantStart") => true,
+        Some("CreateStopped") => false,
+        Some(other) => {
+            return Err(Failure::argument("strategy", other, "this node has InstantStart and CreateStopped"));
+        }
+    };
+    let default_l3 = params.default_l3_network_uuid.unwrap_or(params.l3_network_uuids[0]);
+    if !params.l3_network_uuids.contains(&default_l3) {
+        return Err(Failure::argument("defaultL3NetworkUuid", default_l3, "it must be one of l3NetworkUuids"));
+    }
+    let sizes = volume_sizes(tx, params, &image)?;
+    let mut l2_networks = std::collections::HashSet::new();
+    for (index, l3) in params.l3_network_uuids.iter().enumerate() {
+        if params.l3_network_uuids[..index].contains(l3) {
+            return Err(Failure::argument("l3NetworkUuids", l3, "each L3 network can be named once"));
+        }
+        l2_networks.insert(require::<L3Network>(tx, "l3NetworkUuids", *l3)?.l2_network_uuid);
+    }
+    let demand = Demand {
+        cpu_num: offering.cpu_num,
+        memory_bytes: offering.memory_size,
+        runs: starts,
+        l2_networks,
+        disk: Some(DiskDemand {
+            storage: params.primary_storage_uuid_for_root_volume,
+            volume_bytes: sizes.iter().map(|(bytes, _)| bytes).sum(),
+            image: Some((image.uuid, image.actual_size)),
+        }),
+        zone: params.zone_uuid,
+        cluster: params.cluster_uuid,
+        host: params.host_uuid,
+        last_host: None,
+        strategy: Strategy::parse(&offering.allocator_strategy)?,
+    };
+    let places = place(tx, &demand)?;
+    let Some(chosen) = places.first() else {
+        return Err(Failure::new(ErrorKind::NoHostCapacity, "no host was found"));
+    };
+    record(tx, run, &Decision { tags, offering, image, default_l3, sizes, starts, place: *chosen })
+}
+
+struct Decision {
+    tags: VmTags,
+    offering: InstanceOffering,
+    image: Image,
+    default_l3: L3NetworkUuid,
+    sizes: Vec<(u64, Option<DiskOfferingUuid>)>,
+    starts: bool,
+    place: Place,
+}
+
+fn usable_image(tx: &Tx<'_>, params: &CreateVmInstance) -> Result<Image, Failure> {
+    let image = require::<Image>(tx, "imageUuid", params.image_uuid)?;
+    if image.status != MediaStatus::Ready || image.state != AdminState::Enabled {
+        return Err(Failure::new(
+            ErrorKind::StateForbids,
+            format!("image '{}' is {} and {}: it must be Ready and Enabled", image.name, image.status, image.state),
+        ));
+    }
+    match (image.media_type, params.root_disk_offering_uuid) {
+        (MediaType::DataVolumeTemplate, _) => Err(Failure::argument(
+            "imageUuid",
+            image.uuid,
+            "it is a DataVolumeTemplate: a RootVolumeTemplate or an ISO is needed",
+        )),
+        (MediaType::Iso, None) => {
+            Err(Failure::argument("rootDiskOfferingUuid", "", "the image is an ISO: the root volume's size is needed"))
+        }
+        _ => Ok(image),
+    }
+}
+
+/// The sizes of the root volume and of the data volumes, with their offerings.
+fn volume_sizes(
+    tx: &Tx<'_>,
+    params: &CreateVmInstance,
+    image: &Image,
+) -> Result<Vec<(u64, Option<DiskOfferingUuid>)>, Failure> {
+    let offering = |parameter: &str, uuid| {
+        let offering = require::<DiskOffering>(tx, parameter, uuid)?;
+        if offering.state == AdminState::Enabled {
+            Ok((offering.disk_size, Some(uuid)))
+        } else {
+            Err(Failure::new(
+                ErrorKind::StateForbids,
+                format!("disk offering '{}' is {}", offering.name, offering.state),
+            ))
+        }
+    };
+    let mut sizes = match (params.root_disk_offering_uuid, image.media_type) {
+        (Some(uuid), MediaType::Iso) => vec![offering("rootDiskOfferingUuid", uuid)?],
+        _ => vec![(image.size, None)],
+    };
+    for uuid in params.data_disk_offering_uuids.iter().flatten() {
+        sizes.push(offering("dataDiskOfferingUuids", *uuid)?);
+    }
+    Ok(sizes)
+}
+
+fn record(tx: &Tx<'_>, run: &mut Recording<'_, CreateVmInstance>, decision: &Decision) -> Result<(), Failure> {
+    let params = run.params;
+    let Decision { offering, image, place, .. } = decision;
+    let storage_uuid =
+        place.storage.ok_or_else(|| Failure::new(ErrorKind::Internal, "a place without storage was chosen"))?;
+    let storage = require::<PrimaryStorage>(tx, "primaryStorageUuid", storage_uuid)?;
+    let uuid = params.resource_uuid.unwrap_or_else(VmUuid::random);
+    let now = Timestamp::now();
+    let mut vm = VmInstance {
+        uuid,
+        name: readable_name(&params.name)?,
+        description: params.description.clone(),
+        zone_uuid: Some(place.zone),
+        cluster_uuid: Some(place.cluster),
+        image_uuid: image.uuid,
+        host_uuid: Some(place.host),
+        last_host_uuid: None,
+        instance_offering_uuid: offering.uuid,
+        root_volume_uuid: None,
+        platform: image.platform,
+        default_l3_network_uuid: Some(decision.default_l3),
+        kind: params.kind.clone().unwrap_or_else(|| "UserVm".to_owned()),
+        hypervisor_type: "KVM".to_owned(),
+        memory_size: offering.memory_size,
+        cpu_num: offering.cpu_num,
+        cpu_speed: 0,
+        allocator_strategy: offering.allocator_strategy.clone(),
+        create_date: now,
+        last_op_date: now,
+        state: VmInstanceState::Starting,
+    };
+    make(tx, &vm)?;
+    let boot_mode = tx.system_tags(&image.uuid.to_string())?.into_iter().filter(|tag| tag.starts_with("bootMode::"));
+    let tags: Vec<String> = params.system_tags.iter().cloned().chain(boot_mode).collect();
+    put_tags::<VmInstance>(tx, uuid, &tags, &params.user_tags)?;
+    if decision.starts && !tx.allocate_host(place.host, uuid, offering.cpu_num, offering.memory_size)? {
+        return Err(Failure::new(ErrorKind::NoHostCapacity, "the chosen host's capacity was promised to another VM"));
+    }
+    make_nics(tx, uuid, &params.l3_network_uuids, &decision.tags)?;
+
+    let cache_path = cached_path(&storage, image);
+    let is_iso = image.media_type == MediaType::Iso;
+    for (device_id, (size_bytes, disk_offering)) in (0..).zip(decision.sizes.iter().copied()) {
+        let is_root = device_id == 0;
+        let volume = draft_volume(
+            tx,
+            VolumeDraft {
+                vm: uuid,
+                name: if is_root {
+                    format!("ROOT-for-{}", vm.name)
+                } else {
+                    format!("DATA-{device_id}-for-{}", vm.name)
+                },
+                kind: if is_root { VolumeType::Root } else { VolumeType::Data },
+                device_id,
+                size_bytes,
+                image: is_root.then_some(image.uuid),
+                backing_path: (is_root && !is_iso).then(|| cache_path.clone()),
+                disk_offering,
+                storage: &storage,
+                host: place.host,
+                account: run.account_uuid,
+            },
+        )?;
+        if is_root {
+            vm.root_volume_uuid = Some(volume.uuid);
+        }
+        run.state.volumes.push(volume);
+    }
+    tx.save(&vm)?;
+    run.state.cache = Some(caching(tx, image, &storage, place, cache_path)?);
+    run.state.vm = Some(uuid);
+    run.state.host = Some(place.host);
+    run.state.starts = decision.starts;
+    Ok(())
+}
+
+/// From which backup storage of the zone the image comes, and how.
+fn caching(
+    tx: &Tx<'_>,
+    image: &Image,
+    storage: &PrimaryStorage,
+    place: &Place,
+    path: String,
+) -> Result<Caching, Failure> {
+    let mut reason = "it is in no backup storage".to_owned();
+    for copy in tx.find::<ImageBackupStorageRef>(&[("image_uuid", image.uuid.to_sql())])? {
+        let backup = require::<BackupStorage>(tx, "backupStorageUuid", copy.backup_storage_uuid)?;
+        let link = [("backup_storage_uuid", backup.uuid.to_sql()), ("zone_uuid", place.zone.to_sql())];
+        if tx.count::<BackupStorageZoneRef>(&link)? == 0 {
+            reason =
+                format!("backup storage '{}' is not attached to the zone: use AttachBackupStorageToZone", backup.name);
+            continue;
+        }
+        if backup.status != ConnectionStatus::Connected && !tx.is_cached(image.uuid, storage.uuid, place.host)? {
+            reason = format!("backup storage '{}' is {}", backup.name, backup.status);
+            continue;
+        }
+        let machine = require::<Machine>(tx, "machineUuid", backup.machine_uuid)?;
+        let peer = Peer { host: machine.uuid, address: machine.address, port: machine.port };
+        let command = CacheImage {
+            image: image.uuid,
+            peer: (machine.uuid != place.host).then_some(peer),
+            source_root: backup.url,
+            source_path: copy.install_path,
+            md5: image.md5_sum.clone().unwrap_or_default(),
+            format: match image.format.as_str() {
+                "iso" => ImageFormat::Iso,
+                "raw" => ImageFormat::Raw,
+                _ => ImageFormat::Qcow2,
+            },
+            root: storage.url.clone(),
+            path,
+        };
+        return Ok(Caching { command, storage: storage.uuid, actual_bytes: None });
+    }
+    Err(Failure::new(
+        ErrorKind::StateForbids,
+        format!("image '{}' cannot be brought to the host: {reason}", image.name),
+    ))
+}
+
+async fn bring_image(mut run: Run<CreateVmInstance>) -> Result<Creating, Failure> {
+    if let (Some(host), Some(mut cache)) = (run.state.host, run.state.cache.clone()) {
+        let facts = run.call_long(host, "cache", cache.command.clone()).await?;
+        cache.actual_bytes = Some(facts.actual_bytes);
+        run.state.cache = Some(cache);
+    }
+    Ok(run.state)
+}
+
+async fn make_volumes(mut run: Run<CreateVmInstance>) -> Result<Creating, Failure> {
+    let Some(host) = run.state.host else { return Ok(run.state) };
+    run.state.sizes.clear();
+    for volume in run.state.volumes.clone() {
+        let command = CreateVolume {
+            volume: volume.uuid,
+            root: volume.root,
+            path: volume.path,
+            size_bytes: volume.size_bytes,
+            backing_path: volume.backing_path,
+        };
+        let size = run.call(host, &volume.uuid.to_string(), command).await?;
+        run.state.sizes.push(size.actual_bytes);
+    }
+    Ok(run.state)
+}
+
+async fn delete_volumes(run: Run<CreateVmInstance>) -> Result<Creating, Failure> {
+    if let Some(host) = run.state.host {
+        for volume in run.state.volumes.clone() {
+            let command = DeleteVolume { root: volume.root, path: volume.path };
+            clean_up(&run.node, host, Cleanup::Volume(command)).await?;
+        }
+    }
+    Ok(run.state)
+}
+
+fn record_volumes(tx: &Tx<'_>, run: &mut Recording<'_, CreateVmInstance>) -> Result<(), Failure> {
+    for (new, actual_bytes) in run.state.volumes.iter().zip(&run.state.sizes) {
+        let mut volume = require::<Volume>(tx, "volumeUuid", new.uuid)?;
+        volume.status = MediaStatus::Ready;
+        volume.actual_size = Some(*actual_bytes);
+        volume.last_op_date = Timestamp::now();
+        tx.save(&volume)?;
+    }
+    Ok(())
+}

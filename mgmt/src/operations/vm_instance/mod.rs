@@ -1,0 +1,82 @@
+//! 3.1: VM instances.
+
+mod create;
+mod destroy;
+mod life;
+mod plan;
+mod run;
+mod start;
+
+use gantry_common::{
+    agent::ConsoleAddressOf,
+    error::ErrorKind,
+    id::{OperationId, VmUuid},
+};
+use serde_json::{Value, json};
+
+use super::making::require;
+use crate::{
+    api::{Caller, Operation, SyncOperation, job, query, sync},
+    failure::Failure,
+    operation,
+    resource::{Host, VmInstance, VmNic},
+};
+
+/// The operations of this chapter.
+pub fn operations() -> Vec<Operation> {
+    vec![
+        job::<create::CreateVmInstance>(),
+        job::<start::StartVmInstance>(),
+        job::<life::StopVmInstance>(),
+        job::<life::RebootVmInstance>(),
+        job::<life::PauseVmInstance>(),
+        job::<life::ResumeVmInstance>(),
+        job::<destroy::DestroyVmInstance>(),
+        job::<destroy::RecoverVmInstance>(),
+        job::<destroy::ExpungeVmInstance>(),
+        sync::<GetVmConsoleAddress>(),
+        query::<QueryVmInstance>(VmInstance::declaration),
+        query::<QueryVmNic>(VmNic::declaration),
+    ]
+}
+
+operation! {
+    /// Queries VM instances.
+    QueryVmInstance, "3.1.5", Get "/vm-instances" | "/vm-instances/{uuid}", Sync; {}
+}
+
+operation! {
+    /// Queries VM instances' network interfaces.
+    QueryVmNic, "3.1.24", Get "/vm-instances/nics" | "/vm-instances/nics/{uuid}", Sync; {}
+}
+
+operation! {
+    /// Where a running VM's console is.
+    GetVmConsoleAddress, "3.1.36", Get "/vm-instances/{uuid}/console-addresses", Sync; {
+        /// The VM.
+        uuid: VmUuid;
+    }
+}
+
+impl SyncOperation for GetVmConsoleAddress {
+    async fn answer(self, caller: Caller) -> Result<Value, Failure> {
+        let (vm, host) = caller
+            .node
+            .store
+            .read(move |tx| {
+                let vm = require::<VmInstance>(tx, "uuid", self.uuid)?;
+                let host = vm.host_uuid.map(|host| require::<Host>(tx, "hostUuid", host)).transpose()?;
+                Ok::<_, Failure>((vm, host))
+            })
+            .await?;
+        let Some(host) = host else {
+            return Err(Failure::new(
+                ErrorKind::StateForbids,
+                format!("VM '{}' is {}: it has a console only while it runs", vm.name, vm.state),
+            ));
+        };
+        let found = caller.node.call(host.uuid, OperationId::random(), ConsoleAddressOf { vm: vm.uuid }).await?;
+        let host_ip = if found.listen.is_unspecified() { host.management_ip } else { found.listen.to_string() };
+        Ok(json!({ "hostIp": host_ip, "port": found.port, "protocol": "vnc", "success": true }))
+    }
+}

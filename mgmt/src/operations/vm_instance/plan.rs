@@ -1,0 +1,184 @@
+//! What a new VM consists of: interfaces with their addresses, volumes with their places.
+
+use gantry_common::{
+    error::ErrorKind,
+    id::{HostUuid, ImageUuid, L3NetworkUuid, NicUuid, PrimaryStorageUuid, VmUuid, VolumeUuid},
+    net::MacAddress,
+};
+use serde::{Deserialize, Serialize};
+
+use super::super::{making::require, network_service::take_service_address};
+use crate::{
+    clock::Timestamp,
+    failure::Failure,
+    resource::{AdminState, L3Network, MediaStatus, PrimaryStorage, VmNic, Volume, VolumeType},
+    store::{SqlValue, Tx},
+    vm::VmTags,
+};
+
+/// A volume that is to be made on a host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NewVolume {
+    pub uuid: VolumeUuid,
+    pub root: String,
+    pub path: String,
+    pub size_bytes: u64,
+    pub backing_path: Option<String>,
+}
+
+/// Gives a VM an interface on each of the L3 networks, in order.
+pub fn make_nics(tx: &Tx<'_>, vm: VmUuid, l3_networks: &[L3NetworkUuid], tags: &VmTags) -> Result<(), Failure> {
+    for named in tags.static_ips.keys().chain(tags.custom_macs.keys()) {
+        if !l3_networks.contains(named) {
+            return Err(Failure::argument(
+                "systemTags",
+                named,
+                "staticIp and customMac must name one of l3NetworkUuids",
+            ));
+        }
+    }
+    for (device_id, l3_uuid) in (0..).zip(l3_networks) {
+        let l3 = require::<L3Network>(tx, "l3NetworkUuids", *l3_uuid)?;
+        if l3.state != AdminState::Enabled {
+            return Err(Failure::new(
+                ErrorKind::StateForbids,
+                format!("L3 network '{}' is {}: enable it", l3.name, l3.state),
+            ));
+        }
+        let name = l3.name.clone();
+        take_service_address(tx, l3)?;
+        let wanted = tags.static_ips.get(l3_uuid).copied();
+        let used = tx.take_address(*l3_uuid, wanted, &format!("VM {vm}"))?.ok_or_else(|| {
+            let details = match wanted {
+                Some(ip) => format!("{ip} is taken, or in no range of L3 network '{name}': choose another staticIp"),
+                None => format!("L3 network '{name}' has no free address: add a range with AddIpRange"),
+            };
+            Failure::new(ErrorKind::NoAddress, details)
+        })?;
+        let uuid = NicUuid::random();
+        let now = Timestamp::now();
+        tx.insert(&VmNic {
+            uuid,
+            vm_instance_uuid: vm,
+            l3_network_uuid: *l3_uuid,
+            ip: used.ip,
+            mac: choose_mac(tx, tags.custom_macs.get(l3_uuid).copied())?,
+            netmask: used.netmask,
+            gateway: used.gateway,
+            meta_data: None,
+            device_id,
+            internal_name: format!("vnic{}", &uuid.to_string()[..11]),
+            used_ip_uuid: used.uuid,
+            create_date: now,
+            last_op_date: now,
+        })?;
+    }
+    Ok(())
+}
+
+/// How often a random address is drawn before giving up; two draws in a row are all but never taken.
+const DRAWS: usize = 16;
+
+fn choose_mac(tx: &Tx<'_>, wanted: Option<MacAddress>) -> Result<MacAddress, Failure> {
+    let is_free = |mac: MacAddress| Ok::<_, Failure>(tx.count::<VmNic>(&[("mac", mac.to_sql())])? == 0);
+    if let Some(mac) = wanted {
+        return if is_free(mac)? {
+            Ok(mac)
+        } else {
+            Err(Failure::new(
+                ErrorKind::Duplicate,
+                format!("customMac {mac} belongs to another VM's interface: choose another one"),
+            ))
+        };
+    }
+    for _ in 0..DRAWS {
+        let [a, b, c, d, e]: [u8; 5] = rand::random();
+        // 0xfa marks a locally administered unicast address (IEEE 802, bit 1 of the first octet).
+        let mac = MacAddress::from([0xfa, a, b, c, d, e]);
+        if is_free(mac)? {
+            return Ok(mac);
+        }
+    }
+    Err(Failure::new(ErrorKind::Internal, "no free MAC address was found"))
+}
+
+/// Gives back all that a VM's record holds, and forgets it.
+pub fn forget_vm(tx: &Tx<'_>, vm: VmUuid) -> Result<(), Failure> {
+    let of_vm = [("vm_instance_uuid", vm.to_sql())];
+    tx.release_host(vm)?;
+    for nic in tx.find::<VmNic>(&of_vm)? {
+        tx.delete::<VmNic>(nic.uuid)?;
+        tx.release_address(nic.used_ip_uuid)?;
+    }
+    for volume in tx.find::<Volume>(&of_vm)? {
+        if let (Some(storage), Some(host)) = (volume.primary_storage_uuid, volume.host_uuid) {
+            tx.release_storage(storage, host, &volume.uuid.to_string())?;
+        }
+        tx.delete::<Volume>(volume.uuid)?;
+    }
+    Ok(tx.delete::<crate::resource::VmInstance>(vm)?)
+}
+
+/// A volume of a new VM, as its maker describes it.
+pub struct VolumeDraft<'a> {
+    pub vm: VmUuid,
+    pub name: String,
+    pub kind: VolumeType,
+    pub device_id: u32,
+    pub size_bytes: u64,
+    pub image: Option<ImageUuid>,
+    pub backing_path: Option<String>,
+    pub disk_offering: Option<gantry_common::id::DiskOfferingUuid>,
+    pub storage: &'a PrimaryStorage,
+    pub host: HostUuid,
+    pub account: gantry_common::id::AccountUuid,
+}
+
+/// Records a volume and promises it its space.
+pub fn draft_volume(tx: &Tx<'_>, draft: VolumeDraft<'_>) -> Result<NewVolume, Failure> {
+    let uuid = VolumeUuid::random();
+    let storage = draft.storage;
+    let folder = if draft.kind == VolumeType::Root { "rootVolumes" } else { "dataVolumes" };
+    let path = format!("{}/{folder}/acct-{}/vol-{uuid}/{uuid}.qcow2", storage.url, draft.account);
+    if !tx.allocate_storage(storage.uuid, draft.host, &uuid.to_string(), draft.size_bytes)? {
+        return Err(no_room(storage.uuid, &storage.name, draft.size_bytes));
+    }
+    let now = Timestamp::now();
+    tx.insert(&Volume {
+        uuid,
+        name: draft.name,
+        description: None,
+        primary_storage_uuid: Some(storage.uuid),
+        vm_instance_uuid: Some(draft.vm),
+        disk_offering_uuid: draft.disk_offering,
+        root_image_uuid: draft.image,
+        install_path: Some(path.clone()),
+        kind: draft.kind,
+        format: "qcow2".to_owned(),
+        size: draft.size_bytes,
+        actual_size: None,
+        device_id: Some(draft.device_id),
+        state: AdminState::Enabled,
+        status: MediaStatus::Creating,
+        create_date: now,
+        last_op_date: now,
+        is_shareable: false,
+        host_uuid: Some(draft.host),
+    })?;
+    Ok(NewVolume {
+        uuid,
+        root: storage.url.clone(),
+        path,
+        size_bytes: draft.size_bytes,
+        backing_path: draft.backing_path,
+    })
+}
+
+fn no_room(storage: PrimaryStorageUuid, name: &str, bytes: u64) -> Failure {
+    Failure::new(
+        ErrorKind::NoStorageCapacity,
+        format!(
+            "primary storage '{name}' ({storage}) has no {bytes} bytes left on the chosen host: free space or add a host"
+        ),
+    )
+}

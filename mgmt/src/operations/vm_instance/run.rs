@@ -1,0 +1,94 @@
+//! Steps that several operations on VMs share.
+
+use gantry_common::{
+    agent::{StartVm, StopMode, VmState},
+    error::ErrorKind,
+    id::{HostUuid, VmUuid},
+};
+
+use super::super::making::require;
+use crate::{
+    cleanup::{Cleanup, clean_up},
+    clock::Timestamp,
+    failure::Failure,
+    job::{JobOperation, Run},
+    resource::{ConnectionStatus, Host, Image, MediaType, PrimaryStorage, VmInstance, VmInstanceState, Volume},
+    store::Tx,
+    vm,
+};
+
+/// Where an image stands in a primary storage's cache.
+pub fn cached_path(storage: &PrimaryStorage, image: &Image) -> String {
+    format!("{}/imagecache/template/{uuid}/{uuid}.{}", storage.url, image.format, uuid = image.uuid)
+}
+
+/// The disc in the drive of a VM that was made from an ISO image.
+pub fn iso_path(tx: &Tx<'_>, vm: &VmInstance) -> Result<Option<String>, Failure> {
+    let Some(image) = tx.get::<Image>(vm.image_uuid)?.filter(|image| image.media_type == MediaType::Iso) else {
+        return Ok(None);
+    };
+    let root = vm.root_volume_uuid.map(|uuid| require::<Volume>(tx, "rootVolumeUuid", uuid)).transpose()?;
+    let Some(storage) = root.and_then(|root| root.primary_storage_uuid) else { return Ok(None) };
+    Ok(Some(cached_path(&require::<PrimaryStorage>(tx, "primaryStorageUuid", storage)?, &image)))
+}
+
+/// Starts a VM on a host.
+pub async fn start_on<O: JobOperation>(run: &Run<O>, uuid: VmUuid, host: HostUuid) -> Result<(), Failure> {
+    let spec = run
+        .node
+        .store
+        .read(move |tx| {
+            let vm = require::<VmInstance>(tx, "uuid", uuid)?;
+            vm::spec(tx, uuid, iso_path(tx, &vm)?)
+        })
+        .await?;
+    let seen = run.call(host, "start", StartVm { vm: spec }).await?;
+    run.node.looks.note(host, &seen);
+    match seen.state {
+        VmState::Running => Ok(()),
+        other => Err(Failure::new(
+            ErrorKind::HostCommand,
+            format!("the VM was started and is {other}: see its serial console's record"),
+        )),
+    }
+}
+
+/// Makes sure that a VM does not run on a host, now or when the host is back.
+pub async fn stop_for_good<O: JobOperation>(run: &Run<O>, vm: VmUuid, host: Option<HostUuid>) -> Result<(), Failure> {
+    match host {
+        Some(host) => clean_up(&run.node, host, Cleanup::Vm(vm)).await,
+        None => Ok(()),
+    }
+}
+
+/// Sets a VM's state. One whose host cannot be asked is not said to run there.
+pub fn set_state(tx: &Tx<'_>, uuid: VmUuid, state: VmInstanceState) -> Result<VmInstance, Failure> {
+    let mut vm = require::<VmInstance>(tx, "uuid", uuid)?;
+    let host = vm.host_uuid.map(|host| tx.get::<Host>(host)).transpose()?.flatten();
+    let is_away = host.is_some_and(|host| host.status == ConnectionStatus::Disconnected);
+    vm.state = match state {
+        VmInstanceState::Running | VmInstanceState::Paused if is_away => VmInstanceState::Unknown,
+        state => state,
+    };
+    vm.last_op_date = Timestamp::now();
+    tx.save(&vm)?;
+    Ok(vm)
+}
+
+/// Records that a VM runs on no host any more, in the given state.
+pub fn set_off(tx: &Tx<'_>, uuid: VmUuid, state: VmInstanceState) -> Result<(), Failure> {
+    let mut vm = set_state(tx, uuid, state)?;
+    tx.release_host(uuid)?;
+    vm.last_host_uuid = vm.host_uuid.or(vm.last_host_uuid);
+    vm.host_uuid = None;
+    tx.save(&vm)?;
+    Ok(())
+}
+
+/// How a VM is stopped that the caller may ask to be stopped `cold`.
+pub fn stop_mode(kind: Option<&str>, grace_seconds: u32) -> StopMode {
+    match kind {
+        Some("cold") => StopMode::Force,
+        _ => StopMode::Grace { timeout_seconds: grace_seconds },
+    }
+}

@@ -1,0 +1,131 @@
+//! StartVmInstance.
+
+use gantry_common::{
+    error::ErrorKind,
+    id::{ClusterUuid, HostUuid, VmUuid},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    super::making::require,
+    run::{set_state, start_on, stop_for_good},
+};
+use crate::{
+    failure::Failure,
+    job::{JobOperation, Recording, Run, Step},
+    operation,
+    query::inventory_reply,
+    resource::{L3Network, VmInstance, VmInstanceState, VmNic, Volume},
+    store::{SqlValue, Tx},
+    vm::{Admission, Command, Demand, Strategy, admit_vm, place},
+};
+
+operation! {
+    /// Starts a VM.
+    StartVmInstance, "3.1.6", Put "/vm-instances/{uuid}/actions", Job; {
+        /// The VM.
+        uuid: VmUuid;
+        /// The cluster it must be in.
+        cluster_uuid: Option<ClusterUuid>;
+        /// The host it must be on.
+        host_uuid: Option<HostUuid>;
+    }
+}
+
+/// Where the VM is started; nowhere where it runs already.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct Starting {
+    host: Option<HostUuid>,
+    before: Option<VmInstanceState>,
+}
+
+impl JobOperation for StartVmInstance {
+    type State = Starting;
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.uuid.to_string()]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![
+            Step::record("choose a host", choose).undo_record(|tx, run| {
+                let Some(before) = run.state.before else { return Ok(()) };
+                let mut vm = set_state(tx, run.params.uuid, before)?;
+                tx.release_host(vm.uuid)?;
+                vm.host_uuid = None;
+                tx.save(&vm)?;
+                Ok(())
+            }),
+            Step::remote("start the VM", |run: Run<Self>| async move {
+                if let Some(host) = run.state.host {
+                    start_on(&run, run.params.uuid, host).await?;
+                }
+                Ok(run.state)
+            })
+            .undo_remote(|run: Run<Self>| async move {
+                stop_for_good(&run, run.params.uuid, run.state.host).await?;
+                Ok(run.state)
+            }),
+            Step::record("record that it runs", |tx, run| {
+                if run.state.host.is_some() {
+                    set_state(tx, run.params.uuid, VmInstanceState::Running)?;
+                }
+                Ok(())
+            }),
+        ]
+    }
+
+    fn reply(&self, tx: &Tx<'_>, _state: &Starting) -> Result<Value, Failure> {
+        inventory_reply::<VmInstance>(tx, self.uuid)
+    }
+}
+
+fn choose(tx: &Tx<'_>, run: &mut Recording<'_, StartVmInstance>) -> Result<(), Failure> {
+    let params = run.params;
+    let mut vm = require::<VmInstance>(tx, "uuid", params.uuid)?;
+    let during = match admit_vm(&vm, Command::Start)? {
+        Admission::Done => return Ok(()),
+        Admission::Go(during) => during,
+    };
+    let mut l2_networks = std::collections::HashSet::new();
+    for nic in tx.find::<VmNic>(&[("vm_instance_uuid", vm.uuid.to_sql())])? {
+        l2_networks.insert(require::<L3Network>(tx, "l3NetworkUuid", nic.l3_network_uuid)?.l2_network_uuid);
+    }
+    // Volumes on local storage are where they are: the VM can run there alone.
+    let root = vm.root_volume_uuid.map(|uuid| require::<Volume>(tx, "rootVolumeUuid", uuid)).transpose()?;
+    let bound = root.and_then(|root| root.host_uuid);
+    if let (Some(bound), Some(wanted)) = (bound, params.host_uuid)
+        && bound != wanted
+    {
+        return Err(Failure::argument(
+            "hostUuid",
+            wanted,
+            format!("the VM's volumes are on the local storage of host {bound}"),
+        ));
+    }
+    let demand = Demand {
+        cpu_num: vm.cpu_num,
+        memory_bytes: vm.memory_size,
+        runs: true,
+        l2_networks,
+        disk: None,
+        zone: vm.zone_uuid,
+        cluster: params.cluster_uuid,
+        host: bound.or(params.host_uuid),
+        last_host: vm.last_host_uuid,
+        strategy: Strategy::parse(&vm.allocator_strategy)?,
+    };
+    let places = place(tx, &demand)?;
+    let chosen = places.first().ok_or_else(|| Failure::new(ErrorKind::NoHostCapacity, "no host was found"))?;
+    if !tx.allocate_host(chosen.host, vm.uuid, vm.cpu_num, vm.memory_size)? {
+        return Err(Failure::new(ErrorKind::NoHostCapacity, "the chosen host's capacity was promised to another VM"));
+    }
+    run.state.host = Some(chosen.host);
+    run.state.before = Some(vm.state);
+    vm.host_uuid = Some(chosen.host);
+    vm.cluster_uuid = Some(chosen.cluster);
+    vm.state = during;
+    tx.save(&vm)?;
+    Ok(())
+}

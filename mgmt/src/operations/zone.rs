@@ -1,0 +1,103 @@
+//! 4.1: zones.
+
+use gantry_common::id::ZoneUuid;
+use serde_json::Value;
+
+use super::making::{made, make, put_tags, readable_name, refuse_if_used, require};
+use crate::{
+    api::{Operation, job, query},
+    clock::Timestamp,
+    failure::Failure,
+    job::{JobOperation, Step},
+    operation,
+    resource::{AdminState, BackupStorageZoneRef, Cluster, L2Network, PrimaryStorage, Zone},
+    store::{SqlValue, Tx},
+};
+
+/// The operations of this chapter.
+pub fn operations() -> Vec<Operation> {
+    vec![job::<CreateZone>(), job::<DeleteZone>(), query::<QueryZone>(Zone::declaration)]
+}
+
+operation! {
+    /// Makes a zone.
+    CreateZone, "4.1.1", Post "/zones", Job; {
+        /// Its name.
+        name: String, max_length 255;
+        /// Free text.
+        description: Option<String>, max_length 2048;
+        /// The id it gets.
+        resource_uuid: Option<ZoneUuid>;
+    }
+}
+
+impl JobOperation for CreateZone {
+    type State = Option<ZoneUuid>;
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![Step::record("record the zone", |tx, run| {
+            let uuid = run.params.resource_uuid.unwrap_or_else(ZoneUuid::random);
+            let now = Timestamp::now();
+            make(
+                tx,
+                &Zone {
+                    uuid,
+                    name: readable_name(&run.params.name)?,
+                    description: run.params.description.clone(),
+                    state: AdminState::Enabled,
+                    kind: "zstack".to_owned(),
+                    create_date: now,
+                    last_op_date: now,
+                },
+            )?;
+            put_tags::<Zone>(tx, uuid, &run.params.system_tags, &run.params.user_tags)?;
+            *run.state = Some(uuid);
+            Ok(())
+        })]
+    }
+
+    fn reply(&self, tx: &Tx<'_>, state: &Self::State) -> Result<Value, Failure> {
+        made::<Zone>(tx, *state)
+    }
+}
+
+operation! {
+    /// Deletes a zone that nothing is in.
+    DeleteZone, "4.1.2", Delete "/zones/{uuid}", Job; {
+        /// The zone.
+        uuid: ZoneUuid;
+        /// How dependents are treated.
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
+    }
+}
+
+impl JobOperation for DeleteZone {
+    type State = ();
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.uuid.to_string()]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![Step::record("delete the zone", |tx, run| {
+            let zone = require::<Zone>(tx, "uuid", run.params.uuid)?;
+            let inside = [("zone_uuid", zone.uuid.to_sql())];
+            refuse_if_used(
+                "zone",
+                &zone.name,
+                &[
+                    ("clusters", tx.count::<Cluster>(&inside)?),
+                    ("primary storages", tx.count::<PrimaryStorage>(&inside)?),
+                    ("L2 networks", tx.count::<L2Network>(&inside)?),
+                ],
+            )?;
+            tx.delete_where::<BackupStorageZoneRef>(&inside)?;
+            Ok(tx.delete::<Zone>(zone.uuid)?)
+        })]
+    }
+}
+
+operation! {
+    /// Queries zones.
+    QueryZone, "4.1.3", Get "/zones" | "/zones/{uuid}", Sync; {}
+}

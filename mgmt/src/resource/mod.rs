@@ -1,0 +1,53 @@
+//! The resources of the inventory, each declared once: table, columns, JSON fields, relations to others.
+//!
+//! The store reads and writes rows by these declarations, and the query engine answers every `Query…` call from them.
+
+mod declaration;
+mod enums;
+mod hosts;
+mod identity;
+mod images;
+mod networks;
+mod offerings;
+mod storage;
+mod tags;
+mod topology;
+mod vms;
+
+use std::sync::LazyLock;
+
+pub use declaration::*;
+pub use enums::*;
+pub use hosts::*;
+pub use identity::*;
+pub use images::*;
+pub use networks::*;
+pub use offerings::*;
+pub use storage::*;
+pub use tags::*;
+pub use topology::*;
+pub use vms::*;
+
+/// Every declared resource.
+pub static ALL: LazyLock<Vec<&'static Declaration>> = LazyLock::new(|| {
+    [
+        topology::ALL,
+        hosts::ALL,
+        offerings::ALL,
+        storage::ALL,
+        images::ALL,
+        networks::ALL,
+        vms::ALL,
+        tags::ALL,
+        identity::ALL,
+    ]
+    .into_iter()
+    .flatten()
+    .map(|declaration| declaration())
+    .collect()
+});
+
+/// The declaration of the resource called `name`, such as `VmNic`.
+pub fn by_name(name: &str) -> Option<&'static Declaration> {
+    ALL.iter().copied().find(|declaration| declaration.name == name)
+}

@@ -1,0 +1,75 @@
+//! The key that seals secret texts while they wait in the store.
+
+use std::{io::Write, os::unix::fs::OpenOptionsExt, path::Path};
+
+use anyhow::{Context, anyhow};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ring::{
+    aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    rand::{SecureRandom, SystemRandom},
+};
+
+/// Seals secrets that have to survive a restart.
+pub struct Seal {
+    key: LessSafeKey,
+}
+
+const KEY_LEN: usize = 32;
+
+impl Seal {
+    /// Reads the key file, or makes one that only the program's user can read.
+    pub fn open_or_create(path: &Path) -> anyhow::Result<Self> {
+        let key = match std::fs::read(path) {
+            Ok(key) => key,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let mut key = vec![0; KEY_LEN];
+                SystemRandom::new().fill(&mut key).map_err(|_| anyhow!("the system gives no random bytes"))?;
+                let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+                file.write_all(&key)?;
+                file.sync_all()?;
+                key
+            }
+            Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
+        };
+        let key = UnboundKey::new(&CHACHA20_POLY1305, &key)
+            .map_err(|_| anyhow!("{} does not hold a key of {KEY_LEN} bytes", path.display()))?;
+        Ok(Self { key: LessSafeKey::new(key) })
+    }
+
+    /// The text sealed.
+    pub fn seal(&self, text: &str) -> anyhow::Result<String> {
+        let mut nonce = [0; NONCE_LEN];
+        SystemRandom::new().fill(&mut nonce).map_err(|_| anyhow!("the system gives no random bytes"))?;
+        let mut sealed = text.as_bytes().to_vec();
+        self.key
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut sealed)
+            .map_err(|_| anyhow!("a secret could not be sealed"))?;
+        Ok(STANDARD.encode([&nonce[..], &sealed].concat()))
+    }
+
+    /// The text of what was sealed.
+    pub fn open(&self, sealed: &str) -> anyhow::Result<String> {
+        let foreign = || anyhow!("a stored secret was not sealed with this node's key");
+        let bytes = STANDARD.decode(sealed).map_err(|_| foreign())?;
+        let (nonce, body) = bytes.split_at_checked(NONCE_LEN).ok_or_else(foreign)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| foreign())?;
+        let mut body = body.to_vec();
+        let plain = self.key.open_in_place(nonce, Aad::empty(), &mut body).map_err(|_| foreign())?;
+        String::from_utf8(plain.to_vec()).map_err(|_| foreign())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_text_opens_only_with_its_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let seal = Seal::open_or_create(&dir.path().join("a")).unwrap();
+        let sealed = seal.seal("hunter2").unwrap();
+        assert!(!sealed.contains("hunter2"));
+        assert_eq!(Seal::open_or_create(&dir.path().join("a")).unwrap().open(&sealed).unwrap(), "hunter2");
+        assert!(Seal::open_or_create(&dir.path().join("b")).unwrap().open(&sealed).is_err());
+    }
+}

@@ -1,0 +1,92 @@
+//! IP addresses: taken in the writer's transactions alone, under a unique constraint, so none is given twice.
+
+use std::net::Ipv4Addr;
+
+use gantry_common::id::{L3NetworkUuid, UsedIpUuid};
+use rusqlite::OptionalExtension;
+
+use super::{SqlValue, StoreError, Tx};
+use crate::{
+    clock::Timestamp,
+    resource::{IpRange, UsedIp},
+};
+
+impl Tx<'_> {
+    /// Takes an address of an L3 network: the wanted one, or the next free one. `None` where it is taken or none is left.
+    pub fn take_address(
+        &self,
+        l3_network: L3NetworkUuid,
+        wanted: Option<Ipv4Addr>,
+        used_for: &str,
+    ) -> Result<Option<UsedIp>, StoreError> {
+        for range in self.find::<IpRange>(&[("l3_network_uuid", l3_network.to_sql())])? {
+            let found = match wanted {
+                Some(ip) if (range.start_ip..=range.end_ip).contains(&ip) && ip != range.gateway => {
+                    Some(ip).filter(|ip| !self.is_taken(l3_network, *ip).unwrap_or(true))
+                }
+                Some(_) => None,
+                None => self.free_address(&range)?,
+            };
+            if let Some(ip) = found {
+                let now = Timestamp::now();
+                let used = UsedIp {
+                    uuid: UsedIpUuid::random(),
+                    ip_range_uuid: range.uuid,
+                    l3_network_uuid: l3_network,
+                    ip,
+                    netmask: range.netmask,
+                    gateway: range.gateway,
+                    used_for: Some(used_for.to_owned()),
+                    ip_in_long: ip.to_bits(),
+                    create_date: now,
+                    last_op_date: now,
+                };
+                self.insert(&used)?;
+                return Ok(Some(used));
+            }
+        }
+        Ok(None)
+    }
+
+    fn is_taken(&self, l3_network: L3NetworkUuid, ip: Ipv4Addr) -> Result<bool, StoreError> {
+        Ok(self.count::<UsedIp>(&[("l3_network_uuid", l3_network.to_sql()), ("ip_in_long", ip.to_bits().to_sql())])?
+            > 0)
+    }
+
+    /// The address after the highest one taken, so that an address rests before it is used again; else the lowest gap.
+    fn free_address(&self, range: &IpRange) -> Result<Option<Ipv4Addr>, StoreError> {
+        let (first, last) = (range.start_ip.to_bits(), range.end_ip.to_bits());
+        let usable = |ip: u32| ip != range.gateway.to_bits();
+        let highest: Option<u32> = self
+            .connection
+            .prepare_cached(
+                "SELECT max(ip_in_long) FROM used_ip WHERE l3_network_uuid = ? AND ip_in_long BETWEEN ? AND ?",
+            )?
+            .query_row((range.l3_network_uuid.to_string(), first, last), |row| row.get(0))
+            .optional()?
+            .flatten();
+        let after = highest.map_or(Some(first), |highest| highest.checked_add(1));
+        if let Some(ip) = after.and_then(|after| (after..=last).find(|ip| usable(*ip))) {
+            return Ok(Some(Ipv4Addr::from_bits(ip)));
+        }
+        let mut statement = self.connection.prepare_cached(
+            "SELECT ip_in_long FROM used_ip WHERE l3_network_uuid = ? AND ip_in_long BETWEEN ? AND ? ORDER BY ip_in_long",
+        )?;
+        let mut rows = statement.query((range.l3_network_uuid.to_string(), first, last))?;
+        let mut candidate = first;
+        while let Some(row) = rows.next()? {
+            let taken: u32 = row.get(0)?;
+            if let Some(ip) = (candidate..taken).find(|ip| usable(*ip)) {
+                return Ok(Some(Ipv4Addr::from_bits(ip)));
+            }
+            candidate = taken.saturating_add(1);
+        }
+        Ok(None)
+    }
+
+    /// Gives an address back.
+    pub fn release_address(&self, used: UsedIpUuid) -> Result<(), StoreError> {
+        self.delete_where::<UsedIp>(&[("uuid", used.to_sql())])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,52 @@
+//! Images that stand in primary storages' caches.
+
+use gantry_common::id::{HostUuid, ImageUuid, PrimaryStorageUuid};
+use rusqlite::OptionalExtension;
+
+use super::{StoreError, Tx};
+
+impl Tx<'_> {
+    /// Whether an image is in a storage's cache on a host.
+    pub fn is_cached(&self, image: ImageUuid, storage: PrimaryStorageUuid, host: HostUuid) -> Result<bool, StoreError> {
+        let found: Option<i64> = self
+            .connection
+            .prepare_cached(
+                "SELECT 1 FROM image_cache WHERE image_uuid = ? AND primary_storage_uuid = ? AND host_uuid = ?",
+            )?
+            .query_row([image.to_string(), storage.to_string(), host.to_string()], |row| row.get(0))
+            .optional()?;
+        Ok(found.is_some())
+    }
+
+    /// Notes that an image is in a storage's cache on a host, where it takes `bytes`.
+    pub fn note_cached(
+        &self,
+        image: ImageUuid,
+        storage: PrimaryStorageUuid,
+        host: HostUuid,
+        install_path: &str,
+        bytes: u64,
+    ) -> Result<(), StoreError> {
+        if self.is_cached(image, storage, host)? {
+            return Ok(());
+        }
+        self.connection
+            .prepare_cached(
+                "INSERT INTO image_cache (image_uuid, primary_storage_uuid, host_uuid, install_path, actual_bytes)
+                 VALUES (?, ?, ?, ?, ?)",
+            )?
+            .execute((
+                image.to_string(),
+                storage.to_string(),
+                host.to_string(),
+                install_path,
+                i64::try_from(bytes).unwrap_or(i64::MAX),
+            ))?;
+        // The file is there, promised or not. What does not fit leaves nothing for others.
+        if !self.allocate_storage(storage, host, &image.to_string(), bytes)? {
+            let left = self.local_storage(storage, host)?.map_or(0, |local| local.available_bytes);
+            self.allocate_storage(storage, host, &image.to_string(), left)?;
+        }
+        Ok(())
+    }
+}

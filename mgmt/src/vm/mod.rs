@@ -1,0 +1,11 @@
+//! What is decided about VMs: their life cycle, where they run, what hosts are told of them.
+
+mod life_cycle;
+mod placement;
+mod spec;
+mod tags;
+
+pub use life_cycle::*;
+pub use placement::*;
+pub use spec::*;
+pub use tags::*;

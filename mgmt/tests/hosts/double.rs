@@ -1,0 +1,109 @@
+//! A host whose commands do what a test tells them.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, stream};
+use gantry_common::{agent::*, id::VmUuid};
+use tokio::sync::{Notify, broadcast};
+use tokio_stream::wrappers::BroadcastStream;
+
+/// The host. `pause_vm` waits for `gate`, `measure_volume` reports progress until it is cancelled.
+pub struct Double {
+    pub gate: Notify,
+    pub begun: Notify,
+    pub pauses: AtomicU64,
+    pub told: broadcast::Sender<Event>,
+}
+
+impl Double {
+    pub fn new() -> Arc<Self> {
+        let told = broadcast::Sender::new(4096);
+        Arc::new(Self { gate: Notify::new(), begun: Notify::new(), pauses: AtomicU64::new(0), told })
+    }
+
+    pub fn tell(&self, revision: u64) {
+        let observation = Observation { vm: VmUuid::random(), state: VmState::Running, revision };
+        self.told.send(Event::Vm(observation)).unwrap();
+    }
+}
+
+pub fn facts() -> HostFacts {
+    HostFacts {
+        agent_version: "0.1.0".to_owned(),
+        boot_id: "boot".to_owned(),
+        hostname: "double".to_owned(),
+        operating_system: "Debian".to_owned(),
+        kernel: "6".to_owned(),
+        cpu_model: "cpu".to_owned(),
+        cpu_num: 2,
+        cpu_sockets: 1,
+        cpu_mhz: 2000,
+        memory_bytes: 1 << 30,
+        acceleration: Acceleration::Emulation,
+        libvirt_version: "9.0.0".to_owned(),
+        qemu_version: "7.2.0".to_owned(),
+        interfaces: vec![],
+    }
+}
+
+pub fn snapshot() -> Event {
+    Event::Snapshot(Box::new(Snapshot { facts: facts(), vms: Some(vec![]), foreign: vec![], revision: 0 }))
+}
+
+macro_rules! double {
+    ($($method:ident($command:ident) -> $reply:ty;)*) => {
+        #[async_trait]
+        impl HostAgent for Double {
+            $(async fn $method(&self, _: Call, _: $command) -> Result<$reply, AgentError> {
+                Err(AgentError::NotFound { what: "command of the double".to_owned(), name: stringify!($method).to_owned() })
+            })*
+
+            async fn describe_host(&self, _: Call, _: DescribeHost) -> Result<HostFacts, AgentError> {
+                Ok(facts())
+            }
+
+            async fn pause_vm(&self, _: Call, command: PauseVm) -> Result<Observation, AgentError> {
+                let revision = self.pauses.fetch_add(1, Ordering::SeqCst) + 1;
+                self.begun.notify_one();
+                self.gate.notified().await;
+                Ok(Observation { vm: command.vm, state: VmState::Paused, revision })
+            }
+
+            async fn measure_volume(&self, call: Call, _: MeasureVolume) -> Result<VolumeSize, AgentError> {
+                call.report(1, Some(2));
+                call.cancelled.cancelled().await;
+                Err(AgentError::Cancelled)
+            }
+
+            fn events(&self) -> EventStream {
+                let told = BroadcastStream::new(self.told.subscribe()).filter_map(async |event| event.ok());
+                stream::iter([snapshot()]).chain(told).boxed()
+            }
+        }
+    };
+}
+
+double! {
+    retire(Retire) -> ();
+    ensure_bridge(EnsureBridge) -> ();
+    remove_bridge(RemoveBridge) -> ();
+    ensure_network(EnsureNetwork) -> ();
+    remove_network(RemoveNetwork) -> ();
+    open_storage(OpenStorage) -> StorageCapacity;
+    create_volume(CreateVolume) -> VolumeSize;
+    delete_volume(DeleteVolume) -> ();
+    add_image(AddImage) -> ImageFacts;
+    delete_image(DeleteImage) -> ();
+    cache_image(CacheImage) -> ImageFacts;
+    evict_image(EvictImage) -> ();
+    start_vm(StartVm) -> Observation;
+    stop_vm(StopVm) -> Observation;
+    reboot_vm(RebootVm) -> Observation;
+    resume_vm(ResumeVm) -> Observation;
+    observe_vm(ObserveVm) -> Observation;
+    console_address(ConsoleAddressOf) -> ConsoleAddress;
+}

@@ -1,0 +1,22 @@
+//! What the scenarios in `tests/` are told with: a lab of real hosts, the real management node, and a client that
+//! speaks to it as a user's would.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a scenario ends where it cannot go on")]
+
+mod client;
+mod footprint;
+mod guest;
+mod image_server;
+mod lab;
+mod management;
+mod patience;
+mod site;
+
+pub use client::{ApiError, Call, Client, text};
+pub use footprint::Footprint;
+pub use guest::{Console, userdata_tag};
+pub use image_server::ImageServer;
+pub use lab::{Kind, Lab, LabHost, PASSWORD};
+pub use management::Management;
+pub use patience::{ALWAYS, AS_AN_EVENT, eventually};
+pub use site::{GUEST_MEMORY_BYTES, IMAGE_STORE, PRIMARY_STORAGE, Site};

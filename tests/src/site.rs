@@ -1,0 +1,135 @@
+//! A small site, set up through the API: hosts, storages, a network with its services, an image and an offering.
+
+use serde_json::{Value, json};
+
+use crate::{Client, ImageServer, Lab, LabHost, PASSWORD, text};
+
+/// Where the hosts keep volumes.
+pub const PRIMARY_STORAGE: &str = "/var/lib/gantry/storage";
+/// Where the first host keeps images.
+pub const IMAGE_STORE: &str = "/var/lib/gantry/images";
+/// What a small guest gets: it boots in 128 MiB.
+pub const GUEST_MEMORY_BYTES: u64 = 128 << 20;
+
+/// The uuids of what was set up.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// The zone.
+    pub zone: String,
+    /// The cluster.
+    pub cluster: String,
+    /// The hosts, in the order of the lab's.
+    pub hosts: Vec<String>,
+    /// The backup storage, on the first host.
+    pub image_store: String,
+    /// The local storage.
+    pub primary_storage: String,
+    /// The network without VLAN.
+    pub l2_network: String,
+    /// The subnet: the lab's own.
+    pub l3_network: String,
+    /// The test guest's image.
+    pub image: String,
+    /// One processor and [`GUEST_MEMORY_BYTES`].
+    pub offering: String,
+}
+
+impl Site {
+    /// A zone and a cluster.
+    pub fn empty_cluster(client: &Client) -> (String, String) {
+        let zone = made(client, "/zones", &json!({ "name": "zone" }));
+        let cluster = json!({ "zoneUuid": zone, "name": "cluster", "hypervisorType": "KVM" });
+        let cluster = made(client, "/clusters", &cluster);
+        (zone, cluster)
+    }
+
+    /// What AddKVMHost takes for a host of the lab.
+    pub fn host_params(cluster: &str, host: &LabHost<'_>) -> Value {
+        json!({
+            "name": format!("host at {}", host.address()), "managementIp": host.address(), "clusterUuid": cluster,
+            "username": "root", "password": PASSWORD,
+        })
+    }
+
+    /// Sets everything up on all hosts of the lab.
+    ///
+    /// # Panics
+    /// When any of it fails.
+    pub fn set_up(client: &Client, lab: &Lab) -> Self {
+        let (zone, cluster) = Self::empty_cluster(client);
+        let hosts: Vec<String> = std::thread::scope(|scope| {
+            let adding: Vec<_> = lab
+                .hosts()
+                .map(|host| {
+                    let cluster = &cluster;
+                    scope.spawn(move || made(client, "/hosts/kvm", &Self::host_params(cluster, &host)))
+                })
+                .collect();
+            adding.into_iter().map(|host| host.join().unwrap()).collect()
+        });
+        let store = json!({
+            "name": "images", "url": IMAGE_STORE, "hostname": lab.host(1).address(),
+            "username": "root", "password": PASSWORD,
+        });
+        let image_store = made(client, "/backup-storage/image-store", &store);
+        client.create(&format!("/zones/{zone}/backup-storage/{image_store}"), &json!({})).unwrap();
+        let storage = json!({ "name": "local", "url": PRIMARY_STORAGE, "zoneUuid": zone });
+        let primary_storage = made(client, "/primary-storage/local-storage", &storage);
+        client.create(&format!("/clusters/{cluster}/primary-storage/{primary_storage}"), &json!({})).unwrap();
+        // The interface that the hosts are managed by: its bridge takes the host's own address with it.
+        let l2 = json!({ "name": "flat", "zoneUuid": zone, "physicalInterface": "host0" });
+        let l2_network = made(client, "/l2-networks/no-vlan", &l2);
+        client.create(&format!("/l2-networks/{l2_network}/clusters/{cluster}"), &json!({})).unwrap();
+        let l3_network = Self::l3_network(client, lab, &l2_network);
+        let offering = json!({ "name": "small", "cpuNum": 1, "memorySize": GUEST_MEMORY_BYTES });
+        let offering = made(client, "/instance-offerings", &offering);
+        let server = ImageServer::start(&lab.address(1), &Lab::guest_image());
+        let image = made(client, "/images", &Self::image_params(&image_store, server.url()));
+        Self { zone, cluster, hosts, image_store, primary_storage, l2_network, l3_network, image, offering }
+    }
+
+    /// What AddImage takes for the test guest.
+    pub fn image_params(image_store: &str, url: &str) -> Value {
+        json!({
+            "name": "guest", "url": url, "format": "qcow2", "mediaType": "RootVolumeTemplate",
+            "backupStorageUuids": [image_store],
+        })
+    }
+
+    fn l3_network(client: &Client, lab: &Lab, l2_network: &str) -> String {
+        let l3 = made(client, "/l3-networks", &json!({ "name": "guests", "l2NetworkUuid": l2_network }));
+        let range = json!({
+            "name": "range", "startIp": lab.address(100), "endIp": lab.address(199),
+            "netmask": "255.255.255.0", "gateway": lab.address(1),
+        });
+        client.create(&format!("/l3-networks/{l3}/ip-ranges"), &range).unwrap();
+        let flat = client.query("/network-services/providers", &["name=Flat Network Service Provider"]);
+        let services = json!({ "networkServices": { text(&flat[0], "uuid"): ["DHCP", "Userdata"] } });
+        client.create(&format!("/l3-networks/{l3}/network-services"), &services).unwrap();
+        l3
+    }
+
+    /// What CreateVmInstance takes for a small VM; more can be added.
+    pub fn vm_params(&self, name: &str) -> Value {
+        json!({
+            "name": name, "imageUuid": self.image, "instanceOfferingUuid": self.offering,
+            "l3NetworkUuids": [self.l3_network],
+        })
+    }
+
+    /// Makes and starts a VM on the host with this number in the lab.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn vm_on(&self, client: &Client, host: usize, name: &str, tags: &[String]) -> String {
+        let mut params = self.vm_params(name);
+        params["hostUuid"] = json!(self.hosts[host - 1]);
+        params["systemTags"] = json!(tags);
+        made(client, "/vm-instances", &params)
+    }
+}
+
+fn made(client: &Client, path: &str, params: &Value) -> String {
+    let inventory = client.create(path, params).unwrap_or_else(|error| panic!("POST {path} {params}: {error:?}"));
+    text(&inventory, "uuid")
+}

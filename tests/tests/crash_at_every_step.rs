@@ -1,0 +1,280 @@
+//! The node is killed after every stored step of an operation, and started again: the operation is then finished, or
+//! nothing of it is left.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a scenario ends where it cannot go on")]
+
+use std::{os::unix::process::ExitStatusExt as _, time::Duration};
+
+use gantry_tests::{
+    ALWAYS, ApiError, Call, Client, Footprint, GUEST_MEMORY_BYTES, IMAGE_STORE, ImageServer, Kind, Lab, LabHost,
+    Management, PRIMARY_STORAGE, Site, eventually, text,
+};
+use serde_json::{Value, json};
+
+/// How a call went.
+enum Went {
+    /// The node died, and this is what it made of the call when it was back.
+    Crashed(Result<Value, ApiError>),
+    /// The operation has fewer steps.
+    Through(Result<Value, ApiError>),
+}
+
+/// Has the node die after this many stored steps of the operation; meanwhile, `while_down` happens.
+fn crash_at(node: &mut Management, steps: usize, operation: &str, call: &Call, while_down: impl FnOnce()) -> Went {
+    assert!(node.terminate().success());
+    node.start_again(&[("GANTRY_FAIL_POINT", &format!("{operation}:{steps}"))]);
+    let client = node.client();
+    all_connected(&client);
+    let job = Client::new_job();
+    client.submit(&job, call);
+    let died = eventually(&format!("{operation} at step {steps}"), ALWAYS, || {
+        node.ended().map(Some).or_else(|| client.has_ended(&job).then_some(None))
+    });
+    let Some(status) = died else { return Went::Through(client.wait_for_job(&job)) };
+    assert_eq!(status.signal(), Some(9), "the node ended otherwise than by its fail point: {status}");
+    while_down();
+    node.start_again(&[]);
+    // The caller who got no answer asks again, and gets the same job.
+    Went::Crashed(client.call_as(&job, call))
+}
+
+fn all_connected(client: &Client) {
+    eventually("the hosts are connected", ALWAYS, || {
+        let connected = |host: &Value| text(host, "status") == "Connected";
+        client.query("/hosts", &[]).iter().chain(&client.query("/backup-storage", &[])).all(connected).then_some(())
+    });
+}
+
+fn nothing_is_left_since(before: &Footprint, client: &Client, lab: &Lab) {
+    let difference = before.difference(&Footprint::take(client, lab));
+    assert!(difference.is_empty(), "something is left:\n{}", difference.join("\n"));
+}
+
+#[test]
+fn adding_a_host_survives_a_crash_at_every_step() {
+    let lab = Lab::boot(Kind::Kvm, 1);
+    let mut node = Management::start(&[]);
+    let client = node.client();
+    let (_zone, cluster) = Site::empty_cluster(&client);
+    let host = lab.host(1);
+    let before = Footprint::take(&client, &lab);
+    let call = Call::create("/hosts/kvm", &Site::host_params(&cluster, &host));
+    for steps in 0.. {
+        let went = crash_at(&mut node, steps, "AddKVMHost", &call, || {});
+        let through = matches!(went, Went::Through(_));
+        let (Went::Through(outcome) | Went::Crashed(outcome)) = went;
+        let added = outcome.unwrap_or_else(|error| panic!("after {steps} steps: {error:?}"))["inventory"].clone();
+        assert_eq!(client.query("/hosts", &[]).len(), 1);
+        // A node that was back only for the last step may not have dialled the host by then.
+        all_connected(&client);
+        assert!(host.succeeds("systemctl is-active --quiet gantry-agent"));
+        client.delete(&format!("/hosts/{}", text(&added, "uuid"))).unwrap();
+        assert!(!host.has("/etc/gantry"), "the deleted host still belongs to the node");
+        eventually("the deleted host's agent has ended", ALWAYS, || {
+            (!host.succeeds("systemctl is-active --quiet gantry-agent")).then_some(())
+        });
+        assert!(!host.succeeds("systemctl is-enabled --quiet gantry-agent"));
+        forget_gantry(host);
+        nothing_is_left_since(&before, &client, &lab);
+        if through {
+            assert!(steps > 5, "only {steps} steps were tried");
+            break;
+        }
+    }
+
+    // The agent is there, and the node that is back cannot reach it: it is taken away again.
+    let port_closed =
+        "nft add table inet closed; nft 'add chain inet closed input { type filter hook input priority 0; }'
+                       nft add rule inet closed input tcp dport 7272 drop";
+    let Went::Crashed(outcome) = crash_at(&mut node, 3, "AddKVMHost", &call, || drop(host.run(port_closed))) else {
+        panic!("the node did not die");
+    };
+    let refused = outcome.unwrap_err();
+    assert_eq!(refused.code, "HOST.1006", "{refused:?}");
+    assert!(!host.has("/etc/gantry/agent.toml") && !host.has("/usr/local/bin/gantry-agent"));
+    assert!(!host.succeeds("systemctl is-active --quiet gantry-agent"));
+    nothing_is_left_since(&before, &client, &lab);
+    host.run("nft delete table inet closed");
+    client.call_as(&Client::new_job(), &call).unwrap();
+}
+
+/// Makes the host one that no node has seen.
+fn forget_gantry(host: LabHost<'_>) {
+    host.run(
+        "systemctl disable --quiet --now gantry-agent
+         rm -rf /etc/gantry /var/lib/gantry /run/gantry /usr/local/bin/gantry-agent /etc/systemd/system/gantry-agent.service
+         systemctl daemon-reload",
+    );
+}
+
+#[test]
+fn adding_an_image_survives_a_crash_at_every_step() {
+    let lab = Lab::boot(Kind::Kvm, 1);
+    let mut node = Management::start(&[]);
+    let client = node.client();
+    let site = Site::set_up(&client, &lab);
+    let host = lab.host(1);
+    let files = tempfile::tempdir().unwrap();
+    let file = files.path().join("guest.qcow2");
+    std::fs::copy(Lab::guest_image(), &file).unwrap();
+    let server = ImageServer::start(&lab.address(1), &file);
+    let before = Footprint::take(&client, &lab);
+    let call = Call::create("/images", &Site::image_params(&site.image_store, server.url()));
+    for steps in 0.. {
+        let went = crash_at(&mut node, steps, "AddImage", &call, || {});
+        let through = matches!(went, Went::Through(_));
+        let (Went::Through(outcome) | Went::Crashed(outcome)) = went;
+        let image = outcome.unwrap_or_else(|error| panic!("after {steps} steps: {error:?}"))["inventory"].clone();
+        let uuid = text(&image, "uuid");
+        assert_eq!(text(&image, "status"), "Ready");
+        let stored = host.files(&format!("{IMAGE_STORE}/images/{uuid}"));
+        assert_eq!(stored.iter().filter(|file| file.ends_with(".qcow2")).count(), 1, "{stored:?}");
+        client.delete(&format!("/images/{uuid}")).unwrap();
+        client.act(&format!("/images/{uuid}/actions"), "expungeImage", &json!({})).unwrap();
+        nothing_is_left_since(&before, &client, &lab);
+        if through {
+            assert!(steps > 2, "only {steps} steps were tried");
+            break;
+        }
+    }
+
+    // What was to be downloaded is gone by the time the node is back.
+    let remove = || std::fs::remove_file(&file).unwrap();
+    let Went::Crashed(outcome) = crash_at(&mut node, 1, "AddImage", &call, remove) else {
+        panic!("the node did not die");
+    };
+    let refused = outcome.unwrap_err();
+    assert_eq!(refused.code, "IMAGE.1000", "{refused:?}");
+    nothing_is_left_since(&before, &client, &lab);
+}
+
+#[test]
+fn creating_a_vm_survives_a_crash_at_every_step() {
+    let lab = Lab::boot(Kind::Kvm, 1);
+    let mut node = Management::start(&[]);
+    let client = node.client();
+    let site = Site::set_up(&client, &lab);
+    let host = lab.host(1);
+    let before = Footprint::take(&client, &lab);
+    let memory_before = free_memory(&client);
+    let call = Call::create("/vm-instances", &site.vm_params("survivor"));
+    for steps in 0.. {
+        host.run(&format!("rm -rf {PRIMARY_STORAGE}/imagecache/template/*"));
+        let went = crash_at(&mut node, steps, "CreateVmInstance", &call, || {});
+        let through = matches!(went, Went::Through(_));
+        let (Went::Through(outcome) | Went::Crashed(outcome)) = went;
+        let vm = outcome.unwrap_or_else(|error| panic!("after {steps} steps: {error:?}"))["inventory"].clone();
+        let uuid = text(&vm, "uuid");
+        assert_eq!((text(&vm, "state"), host.domain_state(&uuid)), ("Running".to_owned(), Some("running".to_owned())));
+        assert_eq!((client.query("/vm-instances", &[]).len(), host.domains().len()), (1, 1));
+        assert_eq!(free_memory(&client), memory_before - GUEST_MEMORY_BYTES);
+        if through {
+            host.console_shows(&uuid, "that it is ready", |console| (console.boots() > 0).then_some(()));
+        }
+        expunge(&client, &uuid);
+        nothing_is_left_since(&before, &client, &lab);
+        if through {
+            assert!(steps > 5, "only {steps} steps were tried");
+            break;
+        }
+    }
+}
+
+/// Between two stored steps, a host may have done what the node does not know of.
+#[test]
+fn creating_a_vm_survives_a_crash_at_any_moment() {
+    let lab = Lab::boot(Kind::Kvm, 1);
+    let mut node = Management::start(&[]);
+    let client = node.client();
+    let site = Site::set_up(&client, &lab);
+    let host = lab.host(1);
+    let before = Footprint::take(&client, &lab);
+    let call = Call::create("/vm-instances", &site.vm_params("survivor"));
+    for moment in 0..10 {
+        host.run(&format!("rm -rf {PRIMARY_STORAGE}/imagecache/template/*"));
+        let job = Client::new_job();
+        client.submit(&job, &call);
+        // Ten moments of the time that it takes.
+        std::thread::sleep(Duration::from_millis(100 * moment));
+        node.kill();
+        node.start_again(&[]);
+        let vm = client.call_as(&job, &call).unwrap()["inventory"].clone();
+        let uuid = text(&vm, "uuid");
+        assert_eq!((text(&vm, "state"), host.domain_state(&uuid)), ("Running".to_owned(), Some("running".to_owned())));
+        assert_eq!((client.query("/vm-instances", &[]).len(), host.domains().len()), (1, 1));
+        expunge(&client, &uuid);
+        nothing_is_left_since(&before, &client, &lab);
+    }
+}
+
+#[test]
+fn creating_a_vm_that_cannot_go_on_after_a_crash_leaves_nothing() {
+    let lab = Lab::boot(Kind::Kvm, 1);
+    let mut node = Management::start(&[]);
+    let client = node.client();
+    let site = Site::set_up(&client, &lab);
+    let host = lab.host(1);
+    let before = Footprint::take(&client, &lab);
+    let call = Call::create("/vm-instances", &site.vm_params("orphan"));
+    let take_image_away =
+        format!("mv {IMAGE_STORE} {IMAGE_STORE}.away; rm -rf {PRIMARY_STORAGE}/imagecache/template/*");
+    let bring_image_back = format!("rm -rf {IMAGE_STORE}; mv {IMAGE_STORE}.away {IMAGE_STORE}");
+    // Until the VM has started, it needs its image.
+    for steps in 0..=5 {
+        host.run(&format!("rm -rf {PRIMARY_STORAGE}/imagecache/template/*"));
+        let while_down = || drop(host.run(&take_image_away));
+        let Went::Crashed(outcome) = crash_at(&mut node, steps, "CreateVmInstance", &call, while_down) else {
+            panic!("the node did not die at step {steps}");
+        };
+        let refused = outcome.unwrap_err();
+        assert!(!refused.details.is_empty(), "{refused:?}");
+        host.run(&bring_image_back);
+        nothing_is_left_since(&before, &client, &lab);
+    }
+
+    // A host that is away owes the clean-up, and does it when it is back.
+    let Went::Crashed(outcome) = crash_at(&mut node, 4, "CreateVmInstance", &call, || host.power_off()) else {
+        panic!("the node did not die");
+    };
+    let refused = outcome.unwrap_err();
+    assert_eq!(refused.code, "HOST.1000", "{refused:?}");
+    assert!(client.query("/vm-instances", &[]).is_empty());
+    host.power_on();
+    all_connected(&client);
+    assert!(host.files(&format!("{PRIMARY_STORAGE}/rootVolumes")).is_empty());
+    client.call_as(&Client::new_job(), &call).unwrap();
+}
+
+#[test]
+fn expunging_a_vm_survives_a_crash_at_every_step() {
+    let lab = Lab::boot(Kind::Kvm, 1);
+    let mut node = Management::start(&[]);
+    let client = node.client();
+    let site = Site::set_up(&client, &lab);
+    let before = Footprint::take(&client, &lab);
+    for steps in 0.. {
+        let mut params = site.vm_params("passing");
+        params["strategy"] = json!("CreateStopped");
+        let vm = text(&client.create("/vm-instances", &params).unwrap(), "uuid");
+        client.delete(&format!("/vm-instances/{vm}")).unwrap();
+        let call = Call::act(&format!("/vm-instances/{vm}/actions"), "expungeVmInstance", &json!({}));
+        let went = crash_at(&mut node, steps, "ExpungeVmInstance", &call, || {});
+        let through = matches!(went, Went::Through(_));
+        let (Went::Through(outcome) | Went::Crashed(outcome)) = went;
+        outcome.unwrap_or_else(|error| panic!("after {steps} steps: {error:?}"));
+        nothing_is_left_since(&before, &client, &lab);
+        if through {
+            assert!(steps > 2, "only {steps} steps were tried");
+            break;
+        }
+    }
+}
+
+fn expunge(client: &Client, vm: &str) {
+    client.delete(&format!("/vm-instances/{vm}")).unwrap();
+    client.act(&format!("/vm-instances/{vm}/actions"), "expungeVmInstance", &json!({})).unwrap();
+}
+
+fn free_memory(client: &Client) -> u64 {
+    client.query("/hosts", &[])[0]["availableMemoryCapacity"].as_u64().unwrap()
+}
