@@ -7,6 +7,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
+    fs::File,
+    io::Write,
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
@@ -134,15 +136,19 @@ impl Fixture {
         .await;
     }
 
-    /// The guest has booted when its serial line says so.
+    /// The guest has booted when there is a shell on its serial line.
     async fn until_booted(&self, vm: VmUuid) {
+        self.until_printed(vm, "guest#").await;
+    }
+
+    async fn until_printed(&self, vm: VmUuid, text: &str) {
         let log = self.directory.join("serial").join(format!("{vm}.log"));
         let wait = async {
-            while !std::fs::read_to_string(&log).unwrap_or_default().contains("GUEST READY") {
+            while !String::from_utf8_lossy(&std::fs::read(&log).unwrap_or_default()).contains(text) {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
-        timeout(PATIENCE, wait).await.expect("the guest did not boot");
+        timeout(PATIENCE, wait).await.expect("the guest did not print it");
     }
 
     /// Checks that nothing is left of the VMs but what belongs to their disks.
@@ -168,6 +174,16 @@ fn virsh(arguments: &[&str]) -> bool {
     run("virsh", &[&["-c", "qemu:///system"], arguments].concat())
 }
 
+/// Types a line at the guest's serial terminal, which QEMU reads only while somebody holds it open.
+fn type_in(vm: VmUuid, line: &str) -> File {
+    let name = vm.to_string();
+    let terminal = Command::new("virsh").args(["-c", "qemu:///system", "ttyconsole", &name]).output().unwrap();
+    let terminal = String::from_utf8(terminal.stdout).unwrap();
+    let mut terminal = File::options().write(true).open(terminal.trim()).unwrap();
+    writeln!(terminal, "{line}").unwrap();
+    terminal
+}
+
 fn qemu_pid(vm: VmUuid) -> String {
     std::fs::read_to_string(format!("/run/libvirt/qemu/{vm}.pid")).unwrap()
 }
@@ -183,6 +199,10 @@ async fn a_guest_starts_pauses_resumes_and_shuts_down() {
     let console = fixture.vms.console_address(vm).await.unwrap();
     std::net::TcpStream::connect((console.listen, console.port)).unwrap();
     fixture.until_booted(vm).await;
+    // What cloud-init goes by.
+    let terminal = type_in(vm, "cat /sys/class/dmi/id/product_serial");
+    fixture.until_printed(vm, "ds=nocloud;dsmode=net;s=http://169.254.169.254/").await;
+    drop(terminal);
 
     assert_eq!(fixture.vms.pause(vm).await.unwrap().state, VmState::Paused);
     assert!(matches!(fixture.vms.start(spec).await, Err(AgentError::VmState { state: VmState::Paused, .. })));
@@ -319,10 +339,7 @@ async fn a_guest_whose_storage_is_full_stalls_and_goes_on_when_there_is_room() {
     fixture.vms.start(spec.clone()).await.unwrap();
     fixture.until_booted(spec.uuid).await;
 
-    let name = spec.uuid.to_string();
-    let terminal = Command::new("virsh").args(["-c", "qemu:///system", "ttyconsole", &name]).output().unwrap();
-    let terminal = String::from_utf8(terminal.stdout).unwrap();
-    std::fs::write(terminal.trim(), "dd if=/dev/urandom of=/data/fill bs=1M count=64; sync\n").unwrap();
+    let _terminal = type_in(spec.uuid, "dd if=/dev/urandom of=/data/fill bs=1M count=64; sync");
     fixture.until_state(spec.uuid, VmState::Stalled).await;
     let refused = fixture.vms.pause(spec.uuid).await;
     assert!(matches!(refused, Err(AgentError::VmState { state: VmState::Stalled, .. })), "{refused:?}");
@@ -331,6 +348,23 @@ async fn a_guest_whose_storage_is_full_stalls_and_goes_on_when_there_is_room() {
     assert_eq!(fixture.vms.resume(spec.uuid).await.unwrap().state, VmState::Running);
     fixture.vms.stop(spec.uuid, StopMode::Force).await.unwrap();
     assert!(run("umount", &[small.to_str().unwrap()]));
+    fixture.finish().await;
+}
+
+#[tokio::test]
+#[ignore = "needs root, libvirtd and QEMU; stops libvirtd for a while"]
+async fn a_libvirtd_that_hangs_is_noticed_and_taken_up_again() {
+    let mut fixture = Fixture::new("hang").await;
+    let spec = fixture.spec(Platform::Linux, Firmware::Bios);
+    fixture.vms.start(spec.clone()).await.unwrap();
+    assert!(run("systemctl", &["kill", "--kill-who=main", "-s", "STOP", "libvirtd.service"]));
+    let unheard = fixture.vms.observe(spec.uuid).await;
+    let lost = fixture.until(|event| matches!(event, Event::LibvirtLost { .. })).await;
+    assert!(run("systemctl", &["kill", "--kill-who=main", "-s", "CONT", "libvirtd.service"]));
+    assert!(unheard.is_err(), "{unheard:?}");
+    println!("{lost:?}");
+    fixture.until(|event| matches!(event, Event::Snapshot(snapshot) if snapshot.vms.is_some())).await;
+    assert_eq!(fixture.vms.observe(spec.uuid).await.unwrap().state, VmState::Running);
     fixture.finish().await;
 }
 

@@ -18,7 +18,8 @@ use virt::connect::Connect;
 
 use super::ffi::Connection;
 
-/// A thread that had nothing to do for so long ends, and its connection with it.
+/// A thread that had nothing to do for so long ends, and its connection with it; all but the last one, so that the
+/// next call finds a connection.
 const IDLE_LIFETIME: Duration = Duration::from_secs(60);
 
 /// Calls that may hang on one VM at a time. More than one, because ending a hung VM is a call on it, too.
@@ -240,7 +241,7 @@ impl Pool {
             state.idle += 1;
             let waited = self.work_or_close.wait_for(&mut state, IDLE_LIFETIME);
             state.idle -= 1;
-            if waited.timed_out() && state.queue.is_empty() {
+            if waited.timed_out() && state.queue.is_empty() && state.threads > 1 {
                 break;
             }
         }

@@ -129,6 +129,12 @@ impl Observer {
         Ok(Overview { vms, foreign: everything.foreign, revision })
     }
 
+    /// Those of `vms` that the latest look did not find here.
+    pub async fn missing(&self, vms: Vec<VmUuid>) -> Vec<VmUuid> {
+        let memory = self.memory.lock().await;
+        vms.into_iter().filter(|vm| !memory.present.contains(vm)).collect()
+    }
+
     /// The number of the last look.
     pub async fn revision(&self) -> u64 {
         self.memory.lock().await.revision

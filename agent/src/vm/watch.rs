@@ -103,7 +103,7 @@ async fn follow(host: &Arc<Host>, domains: BTreeSet<VmUuid>) -> BTreeSet<VmUuid>
 async fn sweep(host: &Arc<Host>) {
     match host.attachments.all() {
         Ok(attached) => {
-            for vm in attached {
+            for vm in host.observer.missing(attached).await {
                 if matches!(host.observer.sight(vm).await, Ok(Sight::Nothing | Sight::Foreign { .. })) {
                     tokio::spawn(clean_up(host.clone(), vm));
                 }
