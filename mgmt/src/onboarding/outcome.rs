@@ -29,7 +29,11 @@ pub(super) fn changed(
             };
         }
         Some(OWNED) => OnboardingError::Owned { host, node: output },
-        Some(SUPERSEDED | BUSY) => OnboardingError::Contended { host, reason: output },
+        // What else failed because another setup swept it away stands before the reason.
+        Some(SUPERSEDED | BUSY) => {
+            let reason = output.rsplit(" | ").next().unwrap_or_default().to_owned();
+            OnboardingError::Contended { host, reason }
+        }
         Some(AGENT_DOES_NOT_RUN) => OnboardingError::AgentDoesNotRun { host, output },
         Some(START_FAILED) => OnboardingError::StartFailed { host, output },
         _ if output.contains("No space left on device") => OnboardingError::DiskFull { host, during, output },

@@ -1,10 +1,14 @@
 # Puts the agent in place and starts it. Input: the management node's uuid; the program's SHA-256; in base64 the files
 # ca.pem, cert.pem, key.pem, unit, agent.toml; then, if it answers agent=wanted, the program, compressed by gzip.
-locked=no recorded=no replaced=no
+staged=no locked=no recorded=no replaced=no
 
 finish() {
   status=$?
   trap - EXIT
+  if [ $status != 0 ] && [ $staged = yes ] && [ ! -d "$stage" ]; then
+    echo 'another setup of this host took over' >&2
+    status=$superseded
+  fi
   rm -rf "$stage"
   if [ $locked = yes ]; then
     drop_new
@@ -19,9 +23,15 @@ finish() {
 trap finish EXIT
 trap 'exit 1' INT TERM
 
+make_stage() {
+  [ -d /var/lib/gantry ] || mkdir -m 755 /var/lib/gantry
+  mkdir -p "$state" && mkdir "$stage" && staged=yes
+}
+
 receive() {
   read -r node && read -r digest || fail $incomplete 'the input ended early'
-  { [ -d /var/lib/gantry ] || mkdir -m 755 /var/lib/gantry; } && mkdir -p "$state" && mkdir "$stage" || exit 1
+  # Once more: another setup that ends at this moment clears its empty directories away.
+  make_stage 2>/dev/null || make_stage || exit 1
   for name in ca.pem cert.pem key.pem unit agent.toml; do
     read -r line || fail $incomplete 'the input ended early'
     printf '%s\n' "$line" | base64 -d >"$stage/$name" || exit 1
@@ -76,7 +86,7 @@ launch() {
 receive
 exec </dev/null
 lock
-[ -d "$stage" ] || fail $superseded 'another setup of this host took over'
+[ -d "$stage" ] || exit 1
 locked=yes
 sweep
 current=$(owner)
