@@ -27,6 +27,9 @@ const OVERDUE_PER_VM: usize = 3;
 
 type Work = Box<dyn FnOnce(Result<&Connect, AgentError>) + Send>;
 
+/// Work that waits for a thread. Taking it up answers nothing when it was cancelled in the meantime.
+type Queued = Box<dyn FnOnce() -> Option<Work> + Send>;
+
 /// A bounded number of threads for blocking libvirt calls. A call that hangs holds its thread and nothing else.
 #[derive(Clone)]
 pub struct Executor {
@@ -45,7 +48,7 @@ struct Pool {
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<Work>,
+    queue: VecDeque<Queued>,
     threads: usize,
     idle: usize,
     closed: bool,
@@ -134,7 +137,8 @@ impl Executor {
         let (starting, started) = oneshot::channel();
         let (answer, result) = oneshot::channel();
         let work: Work = Box::new(move |connection| {
-            if starting.send(()).is_err() {
+            // Opening the connection may have outlasted the caller.
+            if answer.is_closed() {
                 return;
             }
             let outcome = connection.and_then(|connection| {
@@ -146,7 +150,7 @@ impl Executor {
             });
             let _ = answer.send(outcome);
         });
-        self.pool.enqueue(work)?;
+        self.pool.enqueue(Box::new(move || starting.send(()).is_ok().then_some(work)))?;
         Ok(Pending { operation, pool: self.pool.clone(), started, result })
     }
 }
@@ -186,7 +190,7 @@ impl<T> Pending<T> {
 }
 
 impl Pool {
-    fn enqueue(self: &Arc<Self>, work: Work) -> Result<(), AgentError> {
+    fn enqueue(self: &Arc<Self>, work: Queued) -> Result<(), AgentError> {
         let mut state = self.state.lock();
         state.queue.push_back(work);
         if state.idle >= state.queue.len() || state.threads >= self.max_threads {
@@ -232,8 +236,11 @@ impl Pool {
     fn next(&self) -> Option<Work> {
         let mut state = self.state.lock();
         loop {
-            if let Some(work) = state.queue.pop_front() {
-                return Some(work);
+            if let Some(queued) = state.queue.pop_front() {
+                match queued() {
+                    Some(work) => return Some(work),
+                    None => continue,
+                }
             }
             if state.closed {
                 break;
