@@ -27,6 +27,7 @@ pub(crate) use self::{
     qemu_img::QemuImg,
     space::{file_error, require_bytes},
 };
+use crate::vm::nvram_path;
 
 /// The storages of this host.
 #[derive(Debug, Clone)]
@@ -60,6 +61,8 @@ impl Storages {
         let guard = self.locks.exclusive(call, path.as_path()).await?;
         blocking(move || {
             let _guard = guard;
+            // The firmware's variables of the system on a root volume go with it.
+            remove_if_there(&nvram_path(&path.as_path().to_string_lossy()))?;
             delete_with_parts(&path)
         })
         .await

@@ -102,6 +102,7 @@ async fn a_volume_is_made_measured_made_again_and_deleted_with_its_directories()
     let measure = MeasureVolume { root: root.path().display().to_string(), path: path.display().to_string() };
     assert_eq!(storages.measure_volume(&call(), measure.clone()).await.unwrap().size_bytes, GIB);
 
+    fs::write(crate::vm::nvram_path(path.to_str().unwrap()), "boot entries").unwrap();
     for _ in 0..2 {
         storages.delete_volume(&call(), delete(root.path(), &path)).await.unwrap();
         assert_eq!(tree(root.path()), Vec::<String>::new());
