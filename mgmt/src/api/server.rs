@@ -9,9 +9,9 @@ use axum::{
 };
 use gantry_common::{error::ErrorKind, id::JobUuid};
 use http::{HeaderMap, HeaderValue, Method as HttpMethod, StatusCode, Uri, header::CONTENT_TYPE};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{Answer, Caller, Handler, Method, RawRequest, authenticate, check};
+use super::{Answer, Caller, Handler, Method, RawRequest, authenticate, check, parse_body, parse_query_string};
 use crate::{
     failure::Failure,
     job::{self, Accepted},
@@ -37,13 +37,23 @@ pub fn application(node: Arc<Node>) -> axum::Router {
 
 struct Reply {
     status: StatusCode,
-    body: Value,
+    body: ReplyBody,
     ignored: Vec<String>,
 }
 
+enum ReplyBody {
+    Value(Value),
+    /// JSON as the store wrote it.
+    Json(Vec<u8>),
+}
+
 impl Reply {
+    fn new(status: StatusCode, body: Value) -> Self {
+        Self { status, body: ReplyBody::Value(body), ignored: Vec::new() }
+    }
+
     fn ok(body: Value) -> Self {
-        Self { status: StatusCode::OK, body, ignored: Vec::new() }
+        Self::new(StatusCode::OK, body)
     }
 }
 
@@ -58,14 +68,18 @@ async fn handle(
     let reply = answer(&node, from, &method, &uri, &headers, &body).await.unwrap_or_else(|failure| {
         let status = StatusCode::from_u16(failure.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         tracing::info!(%method, path = uri.path(), code = failure.kind.code(), details = failure.details, "refused");
-        Reply { status, body: failure.to_body(), ignored: Vec::new() }
+        Reply::new(status, failure.to_body())
     });
     respond(reply)
 }
 
 /// Turns a reply into the HTTP answer.
 fn respond(reply: Reply) -> Response {
-    let mut response = Response::new(Body::from(reply.body.to_string()));
+    let body = match reply.body {
+        ReplyBody::Value(value) => Body::from(value.to_string()),
+        ReplyBody::Json(json) => Body::from(json),
+    };
+    let mut response = Response::new(body);
     *response.status_mut() = reply.status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json;charset=UTF-8"));
     if !reply.ignored.is_empty()
@@ -101,15 +115,15 @@ async fn answer(
     let (operation, path_parameters) = node.router.find(method, path, &body)?;
     let declaration = operation.declaration;
     let session = if declaration.open { None } else { Some(authenticate(node, headers).await?) };
-    let pairs: Vec<(String, String)> =
-        form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+    let pairs = parse_query_string(uri.query().unwrap_or_default());
 
     if let Handler::Query(resource) = operation.handler {
         let mut query = Query::parse(&pairs)?;
         for (_, uuid) in path_parameters {
             query.conditions.extend(Query::by_uuid(&uuid).conditions);
         }
-        return Ok(Reply::ok(node.store.read(move |tx| query::run(tx, resource, &query)).await?));
+        let json = node.store.read(move |tx| query::answer(tx, resource, &query)).await?;
+        return Ok(Reply { status: StatusCode::OK, body: ReplyBody::Json(json), ignored: Vec::new() });
     }
     let path = path_parameters
         .into_iter()
@@ -137,22 +151,11 @@ async fn answer(
                 webhook: webhook(headers)?,
             };
             let uuid = job::accept(node, accepted).await?;
-            Reply { status: StatusCode::ACCEPTED, body: location(headers, uuid), ignored: Vec::new() }
+            Reply::new(StatusCode::ACCEPTED, location(headers, uuid))
         }
         _ => return Err(Failure::new(ErrorKind::Internal, format!("{} is declared wrongly", declaration.name))),
     };
     Ok(Reply { ignored: checked.ignored, ..reply })
-}
-
-fn parse_body(body: &[u8]) -> Result<Map<String, Value>, Failure> {
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Map::new());
-    }
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(body)) => Ok(body),
-        Ok(_) => Err(Failure::argument("body", "", "a JSON object is needed")),
-        Err(error) => Err(Failure::argument("body", "", format!("it is not JSON: {error}"))),
-    }
 }
 
 /// The caller's `X-Job-UUID`, or a new one.
@@ -191,11 +194,9 @@ async fn poll(node: &Arc<Node>, headers: &HeaderMap, text: &str) -> Result<Reply
     let job = node.store.read(move |tx| tx.job(uuid).map_err(Failure::from)).await?.ok_or_else(unknown)?;
     let result = job.result.unwrap_or_else(|| json!({}));
     Ok(match job.phase {
-        JobPhase::Running | JobPhase::Undoing => {
-            Reply { status: StatusCode::ACCEPTED, body: location(headers, uuid), ignored: Vec::new() }
-        }
+        JobPhase::Running | JobPhase::Undoing => Reply::new(StatusCode::ACCEPTED, location(headers, uuid)),
         JobPhase::Succeeded => Reply::ok(result),
-        JobPhase::Failed => Reply { status: StatusCode::SERVICE_UNAVAILABLE, body: result, ignored: Vec::new() },
+        JobPhase::Failed => Reply::new(StatusCode::SERVICE_UNAVAILABLE, result),
     })
 }
 
