@@ -127,7 +127,8 @@ fn index() -> impl Strategy<Value = prop::sample::Index> {
 fn choices() -> impl Strategy<Value = Choices> {
     let path = prop_oneof![2 => Just(Vec::new()), 2 => prop::collection::vec(index(), 1), 1 => prop::collection::vec(index(), 2..5)];
     let condition = (path, index(), index(), prop::collection::vec(index(), 1..4))
-        .prop_map(|(path, field, operator, values)| ConditionChoices { path, field, operator, values });
+        .prop_map(|(path, field, operator, values)| ConditionChoices { path, field, operator, values })
+        .boxed();
     let seldom = prop::option::weighted(0.2, index());
     (
         index(),
