@@ -33,10 +33,10 @@ endif
 	cargo build --workspace
 	cargo nextest run --workspace --no-fail-fast
 
-bench: demo ## what Gantry costs: starting a VM beside virsh, adding a host
+bench: demo bench-queries ## what Gantry costs: queries, starting a VM beside virsh, adding a host
 	tests/lab/bench
 
-bench-queries: ## how long queries take on 25,000 and 100,000 VMs
+bench-queries: ## of these the queries alone, on 25,000 and 100,000 VMs
 	cargo bench -p gantry-mgmt --bench queries
 
 fuzz: ## ten million random requests
