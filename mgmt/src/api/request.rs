@@ -47,10 +47,13 @@ pub fn check(declaration: &Declaration, mut request: RawRequest) -> Result<Check
     let mut parameters = Map::new();
     for parameter in &declaration.parameters {
         let name = &parameter.name;
+        let in_path =
+            || request.path.iter().find(|(key, _)| key == name).map(|(_, value)| Value::String(value.clone()));
         let raw = match parameter.location {
-            Location::Path => {
-                request.path.iter().find(|(key, _)| key == name).map(|(_, value)| Value::String(value.clone()))
-            }
+            // An operation with several paths may not have it in the one that was called.
+            Location::Path => in_path()
+                .or_else(|| wrapped.get(name).cloned())
+                .or_else(|| from_query(&request.query, name, parameter.kind)),
             Location::Query => from_query(&request.query, name, parameter.kind),
             Location::Body => wrapped.remove(name),
         };

@@ -40,7 +40,7 @@ pub fn operations() -> Vec<Operation> {
 
 operation! {
     /// Makes a subnet on an L2 network.
-    CreateL3Network, "5.2.1", Post "/l3-networks", Job; {
+    CreateL3Network, "5.2.1", Post "/l3-networks", Job -> L3Network; {
         /// Its name.
         name: String, max_length 255;
         /// Free text.
@@ -180,7 +180,7 @@ fn hosts_of(tx: &Tx<'_>, l3: &L3Network) -> Result<Vec<HostUuid>, Failure> {
 
 operation! {
     /// Hands a DNS server to the network's guests.
-    AddDnsToL3Network, "5.2.8", Post "/l3-networks/{l3NetworkUuid}/dns", Job; {
+    AddDnsToL3Network, "5.2.8", Post "/l3-networks/{l3NetworkUuid}/dns", Job -> L3Network; {
         /// The L3 network.
         l3_network_uuid: L3NetworkUuid;
         /// The server's address.
@@ -221,7 +221,7 @@ impl JobOperation for AddDnsToL3Network {
 
 operation! {
     /// Hands a DNS server to the network's guests no more.
-    RemoveDnsFromL3Network, "5.2.9", Delete "/l3-networks/{l3NetworkUuid}/dns/{dns}", Job; {
+    RemoveDnsFromL3Network, "5.2.9", Delete "/l3-networks/{l3NetworkUuid}/dns/{dns}", Job -> L3Network; {
         /// The L3 network.
         l3_network_uuid: L3NetworkUuid;
         /// The server's address.
@@ -264,5 +264,5 @@ impl JobOperation for RemoveDnsFromL3Network {
 
 operation! {
     /// Queries L3 networks.
-    QueryL3Network, "5.2.3", Get "/l3-networks" | "/l3-networks/{uuid}", Sync; {}
+    QueryL3Network, "5.2.3", Get "/l3-networks" | "/l3-networks/{uuid}", Sync -> [L3Network]; {}
 }

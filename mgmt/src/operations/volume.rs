@@ -13,5 +13,5 @@ pub fn operations() -> Vec<Operation> {
 
 operation! {
     /// Queries volumes.
-    QueryVolume, "3.2.8", Get "/volumes" | "/volumes/{uuid}", Sync; {}
+    QueryVolume, "3.2.8", Get "/volumes" | "/volumes/{uuid}", Sync -> [Volume]; {}
 }

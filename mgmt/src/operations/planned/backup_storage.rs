@@ -1,0 +1,80 @@
+//! 4.5: backup storages.
+
+use uuid::Uuid;
+
+use crate::planned;
+
+planned! {
+    /// Connects to a backup storage anew.
+    ReconnectBackupStorage, "4.5.3", Put "/backup-storage/{uuid}/actions", Job -> BackupStorage; {
+        /// The backup storage.
+        uuid: Uuid;
+    }
+
+    /// Enables or disables a backup storage.
+    ChangeBackupStorageState, "4.5.4", Put "/backup-storage/{uuid}/actions", Job -> BackupStorage; {
+        /// The backup storage.
+        uuid: Uuid;
+        /// Which way its state changes.
+        state_event: String, values &["enable", "disable"];
+    }
+
+    /// Reads the capacity of backup storages.
+    GetBackupStorageCapacity, "4.5.5",
+        Get "/backup-storage/capacities", Sync -> { totalCapacity: i64, availableCapacity: i64, success: bool }; {
+        /// The zones.
+        zone_uuids: Option<Vec<Uuid>>;
+        /// The backup storages.
+        backup_storage_uuids: Option<Vec<Uuid>>;
+        /// Whether all are meant.
+        all: Option<bool>;
+    }
+
+    /// Lists the types of backup storages.
+    GetBackupStorageTypes, "4.5.6", Get "/backup-storage/types", Sync -> { types: [String] }; {}
+
+    /// Updates a backup storage.
+    UpdateBackupStorage, "4.5.7", Put "/backup-storage/{uuid}/actions", Job -> BackupStorage; {
+        /// The backup storage.
+        uuid: Uuid;
+        /// Its name.
+        name: Option<String>, max_length 255;
+        /// Free text.
+        description: Option<String>, max_length 2048;
+    }
+
+    /// Makes an image on a backup storage available for download.
+    ExportImageFromBackupStorage, "4.5.8",
+        Put "/backup-storage/{backupStorageUuid}/actions", Job -> { imageUrl: String, success: bool }; {
+        /// The backup storage.
+        backup_storage_uuid: Uuid;
+        /// The image.
+        image_uuid: Uuid;
+    }
+
+    /// Deletes the exported copy of an image from a backup storage.
+    DeleteExportedImageFromBackupStorage, "4.5.9",
+        Delete "/backup-storage/{backupStorageUuid}/exported-images/{imageUuid}", Job; {
+        /// The backup storage.
+        backup_storage_uuid: Uuid;
+        /// The image.
+        image_uuid: Uuid;
+    }
+
+    /// Moves an image to another backup storage.
+    BackupStorageMigrateImage, "4.5.12", Put "/backup-storage/images/{imageUuid}/actions", Job -> Image; {
+        /// The image.
+        image_uuid: Uuid;
+        /// The backup storage it is on.
+        src_backup_storage_uuid: Uuid;
+        /// The backup storage it goes to.
+        dst_backup_storage_uuid: Uuid;
+    }
+
+    /// Lists the backup storages that an image can be moved to.
+    GetBackupStorageCandidatesForImageMigration, "4.5.13",
+        Get "/backup-storage/{srcBackupStorageUuid}/migration-candidates", Sync -> [BackupStorage]; {
+        /// The backup storage it is on.
+        src_backup_storage_uuid: Uuid;
+    }
+}

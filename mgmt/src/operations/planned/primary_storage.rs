@@ -1,0 +1,116 @@
+//! 4.4, 4.4.16 and 4.4.17: primary storages, NFS and shared mount points.
+
+use uuid::Uuid;
+
+use crate::planned;
+
+planned! {
+    /// Connects to a primary storage anew.
+    ReconnectPrimaryStorage, "4.4.5", Put "/primary-storage/{uuid}/actions", Job -> PrimaryStorage; {
+        /// The primary storage.
+        uuid: Uuid;
+    }
+
+    /// Reads the capacity of primary storages.
+    GetPrimaryStorageCapacity, "4.4.6",
+        Get "/primary-storage/capacities",
+        Sync -> {
+            totalCapacity: i64, availableCapacity: i64, totalPhysicalCapacity: i64, availablePhysicalCapacity: i64,
+            success: bool,
+        }; {
+        /// The zones.
+        zone_uuids: Option<Vec<Uuid>>;
+        /// The clusters.
+        cluster_uuids: Option<Vec<Uuid>>;
+        /// The primary storages.
+        primary_storage_uuids: Option<Vec<Uuid>>;
+        /// Whether all are meant.
+        all: Option<bool>;
+    }
+
+    /// Measures the capacity of a primary storage anew.
+    SyncPrimaryStorageCapacity, "4.4.7", Put "/primary-storage/{primaryStorageUuid}/actions", Job -> PrimaryStorage; {
+        /// The primary storage.
+        primary_storage_uuid: Uuid;
+    }
+
+    /// Enables or disables a primary storage.
+    ChangePrimaryStorageState, "4.4.8", Put "/primary-storage/{uuid}/actions", Job -> PrimaryStorage; {
+        /// The primary storage.
+        uuid: Uuid;
+        /// Which way its state changes.
+        state_event: String, values &["enable", "disable", "maintain", "deleting"];
+    }
+
+    /// Updates a primary storage.
+    UpdatePrimaryStorage, "4.4.9", Put "/primary-storage/{uuid}/actions", Job -> PrimaryStorage; {
+        /// The primary storage.
+        uuid: Uuid;
+        /// Its name.
+        name: Option<String>, max_length 255;
+        /// Free text.
+        description: Option<String>, max_length 2048;
+        /// Its address.
+        url: Option<String>, max_length 2048;
+    }
+
+    /// Removes cached images that nothing uses from a primary storage.
+    CleanUpImageCacheOnPrimaryStorage, "4.4.10", Put "/primary-storage/{uuid}/actions", Job; {
+        /// The primary storage.
+        uuid: Uuid;
+    }
+
+    /// Lists the strategies by which primary storages are chosen.
+    GetPrimaryStorageAllocatorStrategies, "4.4.11",
+        Get "/primary-storage/allocators/strategies", Sync -> { strategies: [String] }; {}
+
+    /// Lists the types of primary storages.
+    GetPrimaryStorageTypes, "4.4.12", Get "/primary-storage/types", Sync -> { types: [String] }; {}
+
+    /// Lists the primary storages that a volume can be moved to.
+    GetPrimaryStorageCandidatesForVolumeMigration, "4.4.13",
+        Get "/primary-storage/volumes/{volumeUuid}/migration-candidates", Sync -> [PrimaryStorage]; {
+        /// The volume.
+        volume_uuid: Uuid;
+    }
+
+    /// Moves a volume to another primary storage.
+    PrimaryStorageMigrateVolume, "4.4.14", Put "/primary-storage/volumes/{volumeUuid}/actions", Job -> Volume; {
+        /// The volume.
+        volume_uuid: Uuid;
+        /// The primary storage it goes to.
+        dst_primary_storage_uuid: Uuid;
+    }
+
+    /// Adds an NFS primary storage.
+    AddNfsPrimaryStorage, "4.4.16.1", Post "/primary-storage/nfs", Job -> PrimaryStorage; {
+        /// Its address.
+        url: String, max_length 2048;
+        /// Its name.
+        name: String, max_length 255;
+        /// Free text.
+        description: Option<String>, max_length 2048;
+        /// Its type.
+        kind as "type": Option<String>;
+        /// The zone.
+        zone_uuid: Uuid;
+        /// The id it gets.
+        resource_uuid: Option<Uuid>;
+    }
+
+    /// Adds a primary storage on a file system that all hosts have mounted.
+    AddSharedMountPointPrimaryStorage, "4.4.17.1", Post "/primary-storage/smp", Job -> PrimaryStorage; {
+        /// Its address.
+        url: String, max_length 2048;
+        /// Its name.
+        name: String, max_length 255;
+        /// Free text.
+        description: Option<String>, max_length 2048;
+        /// Its type.
+        kind as "type": Option<String>;
+        /// The zone.
+        zone_uuid: Uuid;
+        /// The id it gets.
+        resource_uuid: Option<Uuid>;
+    }
+}
