@@ -163,7 +163,7 @@ impl Node {
             .handler
         {
             Handler::Job(handler) => Some(handler),
-            Handler::Sync(_) | Handler::Query(_) => None,
+            Handler::Sync(_) | Handler::Query(_) | Handler::Planned => None,
         })
     }
 
