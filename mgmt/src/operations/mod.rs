@@ -1,14 +1,18 @@
 //! The operations, by the chapters of the published reference: each file holds declarations with their handlers.
 
 mod backup_storage;
+mod changing;
 mod cluster;
 mod disk_offering;
 mod host;
 mod image;
+mod image_update;
 mod instance_offering;
+mod ip_address;
 mod ip_range;
 mod l2_network;
 mod l3_network;
+mod l3_network_options;
 mod login;
 mod making;
 mod management_node;
@@ -20,6 +24,7 @@ mod vm_instance;
 mod volume;
 mod zone;
 
+pub(crate) use changing::{Change, describe, switched};
 pub(crate) use making::require;
 pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES};
 
@@ -42,10 +47,13 @@ pub fn all() -> Vec<Operation> {
         disk_offering::operations(),
         backup_storage::operations(),
         image::operations(),
+        image_update::operations(),
         primary_storage::operations(),
         l2_network::operations(),
         l3_network::operations(),
+        l3_network_options::operations(),
         ip_range::operations(),
+        ip_address::operations(),
         network_service::operations(),
         vm_instance::operations(),
         volume::operations(),
