@@ -11,14 +11,6 @@ planned! {
         uuid: Uuid;
     }
 
-    /// Enables or disables a backup storage.
-    ChangeBackupStorageState, "4.5.4", Put "/backup-storage/{uuid}/actions", Job -> BackupStorage; {
-        /// The backup storage.
-        uuid: Uuid;
-        /// Which way its state changes.
-        state_event: String, values &["enable", "disable"];
-    }
-
     /// Reads the capacity of backup storages.
     GetBackupStorageCapacity, "4.5.5",
         Get "/backup-storage/capacities", Sync -> { totalCapacity: i64, availableCapacity: i64, success: bool }; {
@@ -28,19 +20,6 @@ planned! {
         backup_storage_uuids: Option<Vec<Uuid>>;
         /// Whether all are meant.
         all: Option<bool>;
-    }
-
-    /// Lists the types of backup storages.
-    GetBackupStorageTypes, "4.5.6", Get "/backup-storage/types", Sync -> { types: [String] }; {}
-
-    /// Updates a backup storage.
-    UpdateBackupStorage, "4.5.7", Put "/backup-storage/{uuid}/actions", Job -> BackupStorage; {
-        /// The backup storage.
-        uuid: Uuid;
-        /// Its name.
-        name: Option<String>, max_length 255;
-        /// Free text.
-        description: Option<String>, max_length 2048;
     }
 
     /// Makes an image on a backup storage available for download.

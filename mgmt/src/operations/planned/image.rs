@@ -5,34 +5,6 @@ use uuid::Uuid;
 use crate::{inventories, planned};
 
 planned! {
-    /// Enables or disables an image.
-    ChangeImageState, "3.3.6", Put "/images/{uuid}/actions", Job -> Image, body_keys &["changeImageState", "params"]; {
-        /// The image.
-        uuid: Uuid;
-        /// Which way its state changes.
-        state_event: String, values &["enable", "disable"];
-    }
-
-    /// Updates an image.
-    UpdateImage, "3.3.7", Put "/images/{uuid}/actions", Job -> Image, body_keys &["updateImage", "params"]; {
-        /// The image.
-        uuid: Uuid;
-        /// Its name.
-        name: Option<String>, max_length 255;
-        /// Free text.
-        description: Option<String>, max_length 2048;
-        /// The guest system, free text.
-        guest_os_type: Option<String>, max_length 255;
-        /// What it holds.
-        media_type: Option<String>, values &["RootVolumeTemplate", "DataVolumeTemplate", "ISO"], max_length 255;
-        /// Its format.
-        format: Option<String>, values &["raw", "qcow2", "iso"], max_length 255;
-        /// Whether it belongs to the system.
-        system: Option<bool>;
-        /// The family of guest systems.
-        platform: Option<String>, values &["Linux", "Windows", "Other", "Paravirtualization", "WindowsVirtio"];
-    }
-
     /// Measures the size of an image anew.
     SyncImageSize, "3.3.8", Put "/images/{uuid}/actions", Job -> Image; {
         /// The image.

@@ -69,19 +69,6 @@ planned! {
     /// Queries VLAN L2 networks.
     QueryL2VlanNetwork, "5.1.7", Get "/l2-networks/vlan" | "/l2-networks/vlan/{uuid}", Sync -> [L2VlanNetwork]; {}
 
-    /// Updates an L2 network.
-    UpdateL2Network, "5.1.10", Put "/l2-networks/{uuid}/actions", Job -> L2Network; {
-        /// The L2 network.
-        uuid: Uuid;
-        /// Its name.
-        name: Option<String>, max_length 255;
-        /// Free text.
-        description: Option<String>, max_length 2048;
-    }
-
-    /// Lists the types of L2 networks.
-    GetL2NetworkTypes, "5.1.11", Get "/l2-networks/types", Sync -> { types: [String] }; {}
-
     /// Adds a VNI range to a VXLAN pool.
     CreateVniRange, "5.1.14", Post "/l2-networks/vxlan-pool/{l2NetworkUuid}/vni-ranges", Job -> VniRange; {
         /// Its name.

@@ -14,7 +14,6 @@ mod certificate;
 mod cluster;
 mod console;
 mod database_backup;
-mod disk_offering;
 mod eip;
 mod host;
 mod image;
@@ -30,7 +29,6 @@ mod load_balancer;
 mod local_storage;
 mod management_node;
 mod monitoring;
-mod network_service;
 mod notification_service;
 mod pci_device;
 mod port_forwarding;
@@ -53,7 +51,6 @@ mod volume_backup;
 mod volume_snapshot;
 mod vpc_router;
 mod vrouter_route_table;
-mod zone;
 
 use std::sync::LazyLock;
 
@@ -79,7 +76,6 @@ const PLANNED: &[&[Draft]] = &[
     cluster::PLANNED,
     console::PLANNED,
     database_backup::PLANNED,
-    disk_offering::PLANNED,
     eip::PLANNED,
     host::PLANNED,
     image::PLANNED,
@@ -95,7 +91,6 @@ const PLANNED: &[&[Draft]] = &[
     local_storage::PLANNED,
     management_node::PLANNED,
     monitoring::PLANNED,
-    network_service::PLANNED,
     notification_service::PLANNED,
     pci_device::PLANNED,
     port_forwarding::PLANNED,
@@ -118,7 +113,6 @@ const PLANNED: &[&[Draft]] = &[
     volume_snapshot::PLANNED,
     vpc_router::PLANNED,
     vrouter_route_table::PLANNED,
-    zone::PLANNED,
 ];
 
 /// What they answer with, where that is no declared resource.

@@ -34,38 +34,11 @@ planned! {
         primary_storage_uuid: Uuid;
     }
 
-    /// Enables or disables a primary storage.
-    ChangePrimaryStorageState, "4.4.8", Put "/primary-storage/{uuid}/actions", Job -> PrimaryStorage; {
-        /// The primary storage.
-        uuid: Uuid;
-        /// Which way its state changes.
-        state_event: String, values &["enable", "disable", "maintain", "deleting"];
-    }
-
-    /// Updates a primary storage.
-    UpdatePrimaryStorage, "4.4.9", Put "/primary-storage/{uuid}/actions", Job -> PrimaryStorage; {
-        /// The primary storage.
-        uuid: Uuid;
-        /// Its name.
-        name: Option<String>, max_length 255;
-        /// Free text.
-        description: Option<String>, max_length 2048;
-        /// Its address.
-        url: Option<String>, max_length 2048;
-    }
-
     /// Removes cached images that nothing uses from a primary storage.
     CleanUpImageCacheOnPrimaryStorage, "4.4.10", Put "/primary-storage/{uuid}/actions", Job; {
         /// The primary storage.
         uuid: Uuid;
     }
-
-    /// Lists the strategies by which primary storages are chosen.
-    GetPrimaryStorageAllocatorStrategies, "4.4.11",
-        Get "/primary-storage/allocators/strategies", Sync -> { strategies: [String] }; {}
-
-    /// Lists the types of primary storages.
-    GetPrimaryStorageTypes, "4.4.12", Get "/primary-storage/types", Sync -> { types: [String] }; {}
 
     /// Lists the primary storages that a volume can be moved to.
     GetPrimaryStorageCandidatesForVolumeMigration, "4.4.13",

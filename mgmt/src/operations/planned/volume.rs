@@ -39,14 +39,6 @@ planned! {
         uuid: Uuid;
     }
 
-    /// Enables or disables a volume.
-    ChangeVolumeState, "3.2.5", Put "/volumes/{uuid}/actions", Job -> Volume; {
-        /// The volume.
-        uuid: Uuid;
-        /// Which way its state changes.
-        state_event: String, values &["enable", "disable"];
-    }
-
     /// Creates a data volume from an image.
     CreateDataVolumeFromVolumeTemplate, "3.2.6",
         Post "/volumes/data/from/data-volume-templates/{imageUuid}", Job -> Volume; {
@@ -63,9 +55,6 @@ planned! {
         /// The id it gets.
         resource_uuid: Option<Uuid>;
     }
-
-    /// Lists the formats that volumes can have.
-    GetVolumeFormat, "3.2.9", Get "/volumes/formats", Sync -> { formats: [VolumeFormat] }; {}
 
     /// Reads what can be done with a volume.
     GetVolumeCapabilities, "3.2.10", Get "/volumes/{uuid}/capabilities", Sync -> { capabilities: (Json) }; {
@@ -93,16 +82,6 @@ planned! {
         uuid: Uuid;
         /// The new size in bytes.
         size: i64;
-    }
-
-    /// Updates a volume.
-    UpdateVolume, "3.2.14", Put "/volumes/{uuid}/actions", Job -> Volume; {
-        /// The volume.
-        uuid: Uuid;
-        /// Its name.
-        name: Option<String>, max_length 255;
-        /// Free text.
-        description: Option<String>, max_length 2048;
     }
 
     /// Limits the bandwidth of a volume.
