@@ -6,6 +6,7 @@ mod cluster;
 mod coverage;
 mod disk_offering;
 mod host;
+mod host_kinds;
 mod image;
 mod image_update;
 mod instance_offering;
@@ -20,6 +21,7 @@ mod management_node;
 mod network_service;
 mod planned;
 mod primary_storage;
+mod storage_capacity;
 mod tag;
 mod vm_instance;
 mod volume;
@@ -45,12 +47,14 @@ pub fn all() -> Vec<Operation> {
         zone::operations(),
         cluster::operations(),
         host::operations(),
+        host_kinds::operations(),
         instance_offering::operations(),
         disk_offering::operations(),
         backup_storage::operations(),
         image::operations(),
         image_update::operations(),
         primary_storage::operations(),
+        storage_capacity::operations(),
         l2_network::operations(),
         l3_network::operations(),
         l3_network_options::operations(),
