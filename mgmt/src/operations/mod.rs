@@ -7,9 +7,11 @@ mod host;
 mod image;
 mod instance_offering;
 mod ip_range;
+mod jobs;
 mod l2_network;
 mod l3_network;
 mod login;
+mod long_job;
 mod making;
 mod management_node;
 mod network_service;
@@ -29,6 +31,8 @@ pub fn all() -> Vec<Operation> {
     [
         login::operations(),
         management_node::operations(),
+        jobs::operations(),
+        long_job::operations(),
         zone::operations(),
         cluster::operations(),
         host::operations(),

@@ -10,6 +10,7 @@ mod cleanup;
 mod image_cache;
 mod jobs;
 mod join_tokens;
+mod long_jobs;
 mod migrations;
 mod reader;
 mod sessions;
