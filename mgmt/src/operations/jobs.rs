@@ -19,7 +19,7 @@ pub fn operations() -> Vec<Operation> {
 
 operation! {
     /// How far a job is. One that has ended has no progress any more.
-    GetTaskProgress, "11.3.1", Get "/task-progresses/{apiId}", Sync; {
+    GetTaskProgress, "11.3.1", Get "/task-progresses/{apiId}", Sync -> { inventories: [Json] }; {
         /// The job.
         api_id: JobUuid;
         /// Whether the steps before the one being done are asked for, too.

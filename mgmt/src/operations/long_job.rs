@@ -37,7 +37,7 @@ fn operation_name(job_name: &str) -> &str {
 
 operation! {
     /// Submits an operation that is then run as a job of its own.
-    SubmitLongJob, "11.8.1", Post "/longjobs", Job; {
+    SubmitLongJob, "11.8.1", Post "/longjobs", Job -> LongJob; {
         /// The long job's name.
         name: Option<String>, max_length 255;
         /// Free text.
@@ -185,7 +185,7 @@ impl JobOperation for DeleteLongJob {
 
 operation! {
     /// Queries long jobs.
-    QueryLongJob, "11.8.3", Get "/longjobs" | "/longjobs/{uuid}", Sync; {}
+    QueryLongJob, "11.8.3", Get "/longjobs" | "/longjobs/{uuid}", Sync -> [LongJob]; {}
 }
 
 #[cfg(test)]
