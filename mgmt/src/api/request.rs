@@ -99,10 +99,7 @@ fn check_each(
     Ok(parameters)
 }
 
-fn check_tags(
-    parameters: &mut Map<String, Value>,
-    mut take: impl FnMut(&str) -> Option<Value>,
-) -> Result<(), Failure> {
+fn check_tags(parameters: &mut Map<String, Value>, mut take: impl FnMut(&str) -> Option<Value>) -> Result<(), Failure> {
     for name in TAGS {
         let Some(value) = take(name) else { continue };
         match value {

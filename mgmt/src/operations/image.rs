@@ -149,14 +149,15 @@ impl JobOperation for AddImage {
     fn steps() -> Vec<Step<Self>> {
         vec![
             Step::record("record the image", record_image).undo_record(forget_image),
-            Step::remote("download the image", download).undo_remote(|run: Run<Self>| async move {
-                for copy in run.state.copies.clone() {
-                    let command = DeleteImageCommand { root: copy.root, path: copy.path };
-                    clean_up(&run.node, copy.machine, Cleanup::Image(command)).await?;
-                }
-                Ok(run.state)
-            })
-            .cancellable(),
+            Step::remote("download the image", download)
+                .undo_remote(|run: Run<Self>| async move {
+                    for copy in run.state.copies.clone() {
+                        let command = DeleteImageCommand { root: copy.root, path: copy.path };
+                        clean_up(&run.node, copy.machine, Cleanup::Image(command)).await?;
+                    }
+                    Ok(run.state)
+                })
+                .cancellable(),
             Step::record("record what it is", |tx, run| {
                 let (Some(uuid), Some(facts)) = (run.state.image, run.state.facts.clone()) else {
                     return Err(Failure::new(ErrorKind::Internal, "the image was not measured"));
@@ -275,13 +276,10 @@ async fn download(mut run: Run<AddImage>) -> Result<Adding, Failure> {
             path: copy.path,
         };
         let (label, part) = (copy.backup_storage.to_string(), Part { index, of });
-        let facts =
-            run.call_part(copy.machine, &label, command, part).await.map_err(|failure| {
-                match failure.kind {
-                    ErrorKind::HostCommand => Failure { kind: ErrorKind::ImageDownload, ..failure },
-                    _ => failure,
-                }
-            })?;
+        let facts = run.call_part(copy.machine, &label, command, part).await.map_err(|failure| match failure.kind {
+            ErrorKind::HostCommand => Failure { kind: ErrorKind::ImageDownload, ..failure },
+            _ => failure,
+        })?;
         run.state.facts = Some(facts);
     }
     Ok(run.state)

@@ -19,7 +19,10 @@ pub fn operations() -> Vec<Operation> {
 
 operation! {
     /// How far a job is. One that has ended has no progress any more.
-    GetTaskProgress, "11.3.1", Get "/task-progresses/{apiId}", Sync -> { inventories: [Json] }; {
+    GetTaskProgress, "11.3.1", Get "/task-progresses/{apiId}", Sync -> { inventories: [{
+        taskUuid: Uuid, taskId: Uuid, taskName: String, type: String, content: String, opaque: Json, time: i64,
+        currentStep: i64, totalSteps: i64, subTasks: [Json]
+    }] }; {
         /// The job.
         api_id: JobUuid;
         /// Whether the steps before the one being done are asked for, too.

@@ -12,7 +12,7 @@ use crate::{
     api::{Checked, Declaration, JsonText, Operation, ParameterKind, check_object, job, query},
     clock::Timestamp,
     failure::Failure,
-    job::{Accepted, JobHandler, JobOperation, Recording, Run, Step, accept},
+    job::{Accepted, JobHandler, JobOperation, Recording, Run, Step, accept, cancel},
     node::Node,
     operation,
     resource::{LongJob, LongJobState},
@@ -104,6 +104,15 @@ impl JobOperation for SubmitLongJob {
                 };
                 accept(&run.node, accepted).await?;
                 Ok(run.state)
+            })
+            .undo_remote(|run: Run<Self>| async move {
+                if let Some((_, job)) = run.state.recorded
+                    && let Err(failure) = cancel(&run.node, job, run.account_uuid).await
+                {
+                    // It was not started, or it is too late.
+                    tracing::info!(%job, error = %failure, "the job of a long job that failed is not cancelled");
+                }
+                Ok(run.state)
             }),
         ]
     }
@@ -120,7 +129,8 @@ fn record(tx: &Tx<'_>, run: &mut Recording<'_, SubmitLongJob>) -> Result<(), Fai
         let fields = checked.ignored.join(", ");
         tracing::info!(api = declaration.name, fields, "unknown fields of a long job were let through");
     }
-    let (uuid, job, now) = (params.resource_uuid.unwrap_or_else(LongJobUuid::random), JobUuid::random(), Timestamp::now());
+    let (uuid, job, now) =
+        (params.resource_uuid.unwrap_or_else(LongJobUuid::random), JobUuid::random(), Timestamp::now());
     make(
         tx,
         &LongJob {
