@@ -194,7 +194,10 @@ impl<O: JobOperation> Job<O> {
         if !resumed && let Some(by) = wanted_cancelled() {
             return Err(Stopped { why: cancelled(&self.record.api, by), undo: step, state });
         }
-        let token = self.steps[step].can_be_cancelled.then(|| self.wish.token().clone()).unwrap_or_default();
+        let token = match self.steps[step].can_be_cancelled {
+            true => self.wish.token().clone(),
+            false => CancellationToken::new(),
+        };
         let failure = match caught(work, self.at(step, "do", state.clone(), token)).await {
             Ok(left) => return Ok(left),
             Err(failure) => failure,

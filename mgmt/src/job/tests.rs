@@ -1,3 +1,5 @@
+mod cancelling;
+
 use std::{sync::Arc, time::Duration};
 
 use gantry_common::{

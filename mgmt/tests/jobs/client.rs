@@ -34,6 +34,10 @@ impl Call {
         Self { method: reqwest::Method::POST, path: path.to_owned(), body, job: JobUuid::random(), webhook: None }
     }
 
+    pub fn put(path: &str, action: &str) -> Self {
+        Self { method: reqwest::Method::PUT, body: json!({ action: {} }), ..Self::post(path, Value::Null) }
+    }
+
     pub fn delete(path: &str) -> Self {
         Self { method: reqwest::Method::DELETE, body: Value::Null, ..Self::post(path, Value::Null) }
     }

@@ -13,6 +13,7 @@ mod double;
 mod image_web;
 mod limits;
 mod long_jobs;
+mod order;
 mod posting;
 mod process;
 mod progress;
