@@ -1,15 +1,20 @@
 //! The operations, by the chapters of the published reference: each file holds declarations with their handlers.
 
 mod backup_storage;
+mod changing;
 mod cluster;
 mod disk_offering;
 mod host;
+mod host_kinds;
 mod image;
+mod image_update;
 mod instance_offering;
+mod ip_address;
 mod ip_range;
 mod jobs;
 mod l2_network;
 mod l3_network;
+mod l3_network_options;
 mod login;
 mod long_job;
 mod making;
@@ -17,11 +22,13 @@ mod management_node;
 mod network_service;
 mod planned;
 mod primary_storage;
+mod storage_capacity;
 mod tag;
 mod vm_instance;
 mod volume;
 mod zone;
 
+pub(crate) use changing::{Change, describe, switched};
 pub(crate) use making::require;
 pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES};
 
@@ -42,14 +49,19 @@ pub fn all() -> Vec<Operation> {
         zone::operations(),
         cluster::operations(),
         host::operations(),
+        host_kinds::operations(),
         instance_offering::operations(),
         disk_offering::operations(),
         backup_storage::operations(),
         image::operations(),
+        image_update::operations(),
         primary_storage::operations(),
+        storage_capacity::operations(),
         l2_network::operations(),
         l3_network::operations(),
+        l3_network_options::operations(),
         ip_range::operations(),
+        ip_address::operations(),
         network_service::operations(),
         vm_instance::operations(),
         volume::operations(),
