@@ -113,6 +113,7 @@ const CASES: &[Case] = &[
 ];
 
 fn main() {
+    rustls::crypto::ring::default_provider().install_default().unwrap();
     println!("{:<46} {:>8} {:>8} {:>8} {:>8} {:>8}", "", "VMs", "median", "p99", "slowest", "budget");
     let mut node: Option<(usize, Server)> = None;
     for case in CASES {

@@ -19,3 +19,7 @@ CREATE INDEX volume_name ON volume (name);
 CREATE INDEX volume_create_date ON volume (create_date);
 CREATE INDEX host_name ON host (name);
 CREATE INDEX image_name ON image (name);
+-- The rows of these are wide: what a page leaves out is counted off here.
+CREATE INDEX vm_instance_uuid ON vm_instance (uuid);
+CREATE INDEX vm_nic_uuid ON vm_nic (uuid);
+CREATE INDEX volume_uuid ON volume (uuid);

@@ -56,34 +56,36 @@ pub fn total(plan: &Plan) -> Sql {
 pub fn page(plan: &Plan, columns: &[&Column]) -> Sql {
     let mut sql = Sql::default();
     let table = plan.resource.table;
+    let identity = || plan.resource.identity().iter().map(|column| column.name);
     sql.push(&["SELECT "]);
     sql.names(columns.iter().map(|column| column.name));
-    match plan.group_by {
-        None => {
-            sql.push(&[" FROM ", table]);
-            sql.filters(plan);
-        }
-        Some(column) => {
+    sql.push(&[" FROM "]);
+    match (plan.group_by, plan.resource.identity()) {
+        (Some(column), _) => {
             // The first of each group. A plain GROUP BY would show any row of it.
-            sql.push(&[" FROM (SELECT *, row_number() OVER (PARTITION BY ", column.name, " ORDER BY "]);
-            sql.names(plan.resource.identity().iter().map(|column| column.name));
+            sql.push(&["(SELECT *, row_number() OVER (PARTITION BY ", column.name, " ORDER BY "]);
+            sql.names(identity());
             sql.push(&[") AS place_in_group FROM ", table]);
             sql.filters(plan);
             sql.push(&[") WHERE place_in_group = 1"]);
+            sql.order(plan);
+            sql.bounds(plan);
         }
-    }
-    sql.push(&[" ORDER BY "]);
-    let direction = match plan.sort {
-        Some((_, true)) => " DESC",
-        _ => "",
-    };
-    let sorted = plan.sort.iter().map(|(column, _)| column.name);
-    let identity = plan.resource.identity().iter().map(|column| column.name);
-    let order: Vec<String> = sorted.chain(identity).map(|name| format!("{name}{direction}")).collect();
-    sql.names(order.iter().map(String::as_str));
-    sql.push(&[" LIMIT ? OFFSET ?"]);
-    for number in [plan.limit, plan.start] {
-        sql.bind(Value::Integer(i64::try_from(number).unwrap_or(i64::MAX)));
+        (None, [key]) if plan.start > 0 => {
+            // What is left out is counted off in an index, if there is one: whole rows are read for the page alone.
+            sql.push(&[table, " WHERE ", key.name, " IN (SELECT ", key.name, " FROM ", table]);
+            sql.filters(plan);
+            sql.order(plan);
+            sql.bounds(plan);
+            sql.push(&[")"]);
+            sql.order(plan);
+        }
+        (None, _) => {
+            sql.push(&[table]);
+            sql.filters(plan);
+            sql.order(plan);
+            sql.bounds(plan);
+        }
     }
     sql
 }
@@ -113,6 +115,22 @@ impl Sql {
 
     fn bind(&mut self, value: Value) {
         self.values.push(Bound::One(value));
+    }
+
+    fn order(&mut self, plan: &Plan) {
+        self.push(&[" ORDER BY "]);
+        let direction = if matches!(plan.sort, Some((_, true))) { " DESC" } else { "" };
+        let sorted = plan.sort.iter().map(|(column, _)| column.name);
+        let identity = plan.resource.identity().iter().map(|column| column.name);
+        let order: Vec<String> = sorted.chain(identity).map(|name| format!("{name}{direction}")).collect();
+        self.names(order.iter().map(String::as_str));
+    }
+
+    fn bounds(&mut self, plan: &Plan) {
+        self.push(&[" LIMIT ? OFFSET ?"]);
+        for number in [plan.limit, plan.start] {
+            self.bind(Value::Integer(i64::try_from(number).unwrap_or(i64::MAX)));
+        }
     }
 
     fn filters(&mut self, plan: &Plan) {

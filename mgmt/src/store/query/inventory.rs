@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// An inventory in the making.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Inventory {
     /// Its fields, without the braces around them.
     json: Vec<u8>,
@@ -28,46 +28,53 @@ pub struct List {
     length: usize,
 }
 
+/// Room for an inventory as most are: it is made once for each row.
+const USUAL_BYTES: usize = 1024;
+
+impl Default for Inventory {
+    fn default() -> Self {
+        Self { json: Vec::with_capacity(USUAL_BYTES), lengths: Vec::new() }
+    }
+}
+
 impl Inventory {
     /// Adds a field. One without a value is left out.
     pub fn field(&mut self, column: &Column, stored: ValueRef<'_>) {
-        let before = self.json.len();
-        self.name(&column.json);
-        if !value(&mut self.json, column.kind, stored) {
-            self.json.truncate(before);
-        }
+        field(&mut self.json, column, stored);
     }
 
     /// Adds a relation's list.
-    pub fn list(&mut self, relation: &'static Relation, list: List) {
+    pub fn list(&mut self, relation: &'static Relation, list: &List) {
         match relation.shown {
             Shown::No => return,
-            Shown::Values { field, .. } => self.name(field),
+            Shown::Values { field, .. } => name(&mut self.json, field),
             Shown::Inventories { .. } => {
-                self.name(relation.name);
+                name(&mut self.json, relation.name);
                 let class = by_name(relation.target).map_or("", |target| target.class);
                 self.lengths.push((relation.name, class, list.length));
             }
         }
         self.json.push(b'[');
-        self.json.extend(list.json);
+        self.json.extend_from_slice(&list.json);
         self.json.push(b']');
-    }
-
-    fn name(&mut self, name: &str) {
-        // Names in declarations need no escaping.
-        let comma = if self.json.is_empty() { "" } else { "," };
-        write(&mut self.json, format_args!("{comma}\"{name}\":"));
     }
 }
 
 impl List {
-    /// Adds an inventory.
-    pub fn inventory(&mut self, inventory: &Inventory) {
+    /// Begins an inventory, which [`List::field`] fills and [`List::end_inventory`] ends.
+    pub fn begin_inventory(&mut self) {
         self.json.extend_from_slice(if self.length == 0 { b"{" } else { b",{" });
-        self.json.extend_from_slice(&inventory.json);
-        self.json.push(b'}');
         self.length += 1;
+    }
+
+    /// Adds a field to the inventory that was begun. One without a value is left out.
+    pub fn field(&mut self, column: &Column, stored: ValueRef<'_>) {
+        field(&mut self.json, column, stored);
+    }
+
+    /// Ends the inventory that was begun.
+    pub fn end_inventory(&mut self) {
+        self.json.push(b'}');
     }
 
     /// Adds a column's value. None is left out.
@@ -111,6 +118,23 @@ pub fn reply(resource: &Declaration, total: Option<i64>, inventories: Option<Vec
     }
     json.push(b'}');
     json
+}
+
+/// Writes the name of a field. Names in declarations need no escaping.
+fn name(json: &mut Vec<u8>, name: &str) {
+    // No value ends with an opening brace, so one stands before the first field only.
+    json.extend_from_slice(if matches!(json.last(), None | Some(b'{')) { b"\"" } else { b",\"" });
+    json.extend_from_slice(name.as_bytes());
+    json.extend_from_slice(b"\":");
+}
+
+/// Writes a field, unless it has no value.
+fn field(json: &mut Vec<u8>, column: &Column, stored: ValueRef<'_>) {
+    let before = json.len();
+    name(json, &column.json);
+    if !value(json, column.kind, stored) {
+        json.truncate(before);
+    }
 }
 
 /// Writes a column's value. Answers whether there is one.

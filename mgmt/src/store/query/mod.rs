@@ -70,7 +70,8 @@ impl Tx<'_> {
         for (relation, anchors) in lists.into_iter().zip(anchors) {
             let mut found = self.lists(relation, &anchors)?;
             for (inventory, anchor) in page.iter_mut().zip(anchors) {
-                inventory.list(relation, anchor.and_then(|anchor| found.remove(&anchor)).unwrap_or_default());
+                let list = anchor.and_then(|anchor| found.remove(&anchor)).unwrap_or_default();
+                inventory.list(relation, &list);
             }
         }
         Ok(page)
@@ -99,11 +100,11 @@ impl Tx<'_> {
                     }
                 }
                 Shown::Inventories { .. } | Shown::No => {
-                    let mut inventory = Inventory::default();
+                    list.begin_inventory();
                     for (index, column) in columns.iter().enumerate() {
-                        inventory.field(column, row.get_ref(index + 1)?);
+                        list.field(column, row.get_ref(index + 1)?);
                     }
-                    list.inventory(&inventory);
+                    list.end_inventory();
                 }
             }
         }
