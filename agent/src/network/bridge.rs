@@ -96,7 +96,7 @@ async fn build(
         addressing.remove_addresses(netlink, physical).await?;
         remove_routes(netlink, physical).await?;
         if configuration.is_some() || networkd::has_files(bridge) {
-            networkd::reload().await?;
+            networkd::reload(paths).await?;
         }
         record(true)?;
         Ok(made)
@@ -150,7 +150,7 @@ async fn unmake(
     }
     if networkd::has_files(bridge) {
         networkd::take_back(bridge)?;
-        networkd::reload().await?;
+        networkd::reload(paths).await?;
     }
     record::remove(&paths.bridge(&bridge.name))
 }
