@@ -148,8 +148,9 @@ async fn unmake(
         }
         netlink.remove(&made).await?;
     }
-    if networkd::has_files(bridge) {
-        networkd::take_back(bridge)?;
+    let known_to_networkd = networkd::has_files(bridge);
+    networkd::take_back(bridge)?;
+    if known_to_networkd {
         networkd::reload(paths).await?;
     }
     record::remove(&paths.bridge(&bridge.name))

@@ -32,6 +32,7 @@ impl HostNetworks {
 
     pub(super) async fn restore(&self) -> Result<(), AgentError> {
         let mut outcome = program::wait_for_earlier(&self.paths).await;
+        outcome = first_error(outcome, record::remove_half_written(&self.paths.root()), "records");
         outcome = first_error(outcome, self.load_filter().await, "packet filter");
         for BridgeRecord { bridge, .. } in record::load_all(&self.paths.bridges())? {
             let restored = self.ensure_bridge(&bridge).await.map(|_| ());

@@ -96,6 +96,7 @@ impl World {
         run(&format!("ip -n peer address add {PEER}/24 dev wire0"));
         run("ip -n peer link set wire0 up");
         run("ip -n peer link set lo up");
+        wait_until("the wire is plugged in at both ends", || !run("ip -o link show dev eth0").contains("NO-CARRIER"));
         Self { paths: NetworkPaths { run_dir: PathBuf::from("/run/gantry") } }
     }
 
