@@ -1,7 +1,7 @@
 # Gantry: build, try, check. `make` lists what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-stop tour test lint advisories bench bench-queries fuzz
+.PHONY: help build demo demo-stop tour test coverage fuzz lint advisories bench bench-queries
 
 # The tools that do not come with cargo are installed where they are missing.
 NEXTEST := $(shell command -v cargo-nextest)
@@ -32,6 +32,11 @@ endif
 	tests/lab/hosts build
 	cargo build --workspace
 	cargo nextest run --workspace --no-fail-fast
+
+coverage: ## what is carried out of the API's reference; writes it into the README too
+	mkdir -p target
+	cargo run --quiet --package gantry-mgmt -- coverage | tee target/coverage.md
+	sed -i -e '/^<!-- coverage -->/,/^<!-- \/coverage -->/{//!d}' -e '/^<!-- coverage -->/r target/coverage.md' README.md
 
 bench: demo bench-queries ## what Gantry costs: queries, starting a VM beside virsh, adding a host
 	tests/lab/bench

@@ -36,6 +36,31 @@ impl Query {
         Self { conditions: vec![Condition { path: vec!["uuid".to_owned()], test }], ..Self::default() }
     }
 
+    /// Names that no query takes.
+    pub fn unknown(pairs: &[(String, String)]) -> impl Iterator<Item = &str> {
+        const TAKEN: [&str; 17] = [
+            "q",
+            "condition",
+            "conditions",
+            "limit",
+            "start",
+            "count",
+            "replyWithCount",
+            "sort",
+            "sortBy",
+            "sortDirection",
+            "fields",
+            "groupBy",
+            "sessionId",
+            "session",
+            "timeout",
+            "systemTags",
+            "userTags",
+        ];
+        let names = pairs.iter().map(|(name, _)| name.split_once('.').map_or(name.as_str(), |(plain, _)| plain));
+        names.filter(|name| !TAKEN.contains(name) && *name != "uuid")
+    }
+
     /// Reads a query from the pairs of a query string. Unknown names are left alone: clients send some of their own.
     pub fn parse(pairs: &[(String, String)]) -> Result<Self, Failure> {
         let mut query = Self::default();
