@@ -206,6 +206,10 @@ impl Parameter {
         {
             return Err(refuse(&format!("at most {most} characters are allowed")));
         }
+        let invisible = |text: &str| !text.bytes().all(|byte| byte.is_ascii_graphic());
+        if constraint.visible_ascii == Some(true) && value.as_str().is_some_and(invisible) {
+            return Err(refuse("only letters, digits and punctuation of ASCII are allowed"));
+        }
         if let (Some(text), Some(allowed)) = (value.as_str(), constraint.values)
             && !allowed.contains(&text)
         {

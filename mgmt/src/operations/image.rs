@@ -40,7 +40,7 @@ pub fn operations() -> Vec<Operation> {
 
 operation! {
     /// Adds an image from a URL to backup storages.
-    AddImage, "3.3.1", Post "/images", Job; {
+    AddImage, "3.3.1", Post "/images", Job -> Image; {
         /// Its name.
         name: String, max_length 255;
         /// Free text.
@@ -332,7 +332,7 @@ impl JobOperation for DeleteImage {
 
 operation! {
     /// Takes a deleted image back.
-    RecoverImage, "3.3.5", Put "/images/{imageUuid}/actions", Job, body_keys &["recoverImage", "params"]; {
+    RecoverImage, "3.3.5", Put "/images/{imageUuid}/actions", Job -> Image, body_keys &["recoverImage", "params"]; {
         /// The image.
         image_uuid: ImageUuid;
         /// The backup storages; all where they are left out.
@@ -433,7 +433,7 @@ impl JobOperation for ExpungeImage {
 
 operation! {
     /// Queries images.
-    QueryImage, "3.3.4", Get "/images" | "/images/{uuid}", Sync; {}
+    QueryImage, "3.3.4", Get "/images" | "/images/{uuid}", Sync -> [Image]; {}
 }
 
 #[cfg(test)]

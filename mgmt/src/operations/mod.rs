@@ -3,6 +3,7 @@
 mod backup_storage;
 mod changing;
 mod cluster;
+mod coverage;
 mod disk_offering;
 mod host;
 mod host_kinds;
@@ -29,6 +30,7 @@ mod volume;
 mod zone;
 
 pub(crate) use changing::{Change, describe, switched};
+pub use coverage::*;
 pub(crate) use making::require;
 pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES};
 

@@ -33,7 +33,7 @@ use crate::{
 
 operation! {
     /// Makes a VM and, unless told otherwise, starts it.
-    CreateVmInstance, "3.1.1", Post "/vm-instances", Job; {
+    CreateVmInstance, "3.1.1", Post "/vm-instances", Job -> VmInstance; {
         /// Its name.
         name: String, max_length 255;
         /// Its size.
