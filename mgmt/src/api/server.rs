@@ -109,7 +109,7 @@ async fn answer(
         "DELETE" => Method::Delete,
         other => return Err(Failure::new(ErrorKind::WrongMethod, format!("{other} is not used by this API"))),
     };
-    if let Some(job) = path.strip_prefix("/api-jobs/") {
+    if let (Method::Get, Some(job)) = (method, path.strip_prefix("/api-jobs/")) {
         return poll(node, headers, job).await;
     }
     let body = parse_body(body)?;
@@ -211,13 +211,14 @@ fn location(headers: &HeaderMap, job: JobUuid) -> Value {
 
 /// How far a job is: 202 while it runs, then its result, and 404 once it is forgotten.
 async fn poll(node: &Arc<Node>, headers: &HeaderMap, text: &str) -> Result<Reply, Failure> {
-    let unknown =
-        || Failure::new(ErrorKind::UnknownPath, format!("there is no job '{text}': it never was or has expired"));
+    let unknown = || job::unknown_job(text);
     let uuid: JobUuid = text.parse().map_err(|_| unknown())?;
     let job = node.store.read(move |tx| tx.job(uuid).map_err(Failure::from)).await?.ok_or_else(unknown)?;
     let result = job.result.unwrap_or_else(|| json!({}));
     Ok(match job.phase {
-        JobPhase::Running | JobPhase::Undoing => Reply { status: StatusCode::ACCEPTED, body: location(headers, uuid) },
+        JobPhase::Waiting | JobPhase::Running | JobPhase::Undoing => {
+            Reply { status: StatusCode::ACCEPTED, body: location(headers, uuid) }
+        }
         JobPhase::Succeeded => Reply::ok(result),
         JobPhase::Failed => Reply { status: StatusCode::SERVICE_UNAVAILABLE, body: result },
     })

@@ -12,10 +12,12 @@ mod image_update;
 mod instance_offering;
 mod ip_address;
 mod ip_range;
+mod jobs;
 mod l2_network;
 mod l3_network;
 mod l3_network_options;
 mod login;
+mod long_job;
 mod making;
 mod management_node;
 mod network_service;
@@ -44,6 +46,8 @@ pub fn all() -> Vec<Operation> {
     [
         login::operations(),
         management_node::operations(),
+        jobs::operations(),
+        long_job::operations(),
         zone::operations(),
         cluster::operations(),
         host::operations(),

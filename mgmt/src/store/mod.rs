@@ -10,6 +10,7 @@ mod cleanup;
 mod image_cache;
 mod jobs;
 mod join_tokens;
+mod long_jobs;
 mod migrations;
 mod reader;
 mod sessions;
@@ -42,6 +43,9 @@ pub enum StoreError {
         /// What it should be.
         expected: &'static str,
     },
+    /// The program met a fault of its own; the change was taken back.
+    #[error("inventory: a change met a fault of the management node: see its log")]
+    Fault,
     /// The store is closing.
     #[error("inventory: the management node is stopping")]
     Closed,

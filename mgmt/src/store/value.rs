@@ -150,6 +150,7 @@ texts!(
     id::UserUuid,
     id::SessionUuid,
     id::JobUuid,
+    id::LongJobUuid,
     id::NodeUuid,
     id::ZoneUuid,
     id::ClusterUuid,

@@ -34,7 +34,7 @@ async fn a_good_call_is_taken_at_every_path_and_in_every_wrapper() {
     for operation in operations::all() {
         let declaration = operation.declaration;
         let parameters = required(declaration);
-        for path in declaration.paths {
+        for (method, path) in declaration.routes() {
             let keys: Vec<Option<&String>> = match declaration.body_keys.is_empty() {
                 true => vec![None],
                 false => declaration.body_keys.iter().map(Some).collect(),
@@ -48,7 +48,7 @@ async fn a_good_call_is_taken_at_every_path_and_in_every_wrapper() {
                 if let (Some(key), Some(body)) = (key, &mut request.body) {
                     body[key]["gantryField"] = json!("a value that is not repeated");
                 }
-                good_call(&api, operation, &request, key, &mut found).await;
+                good_call(&api, operation, method, &request, key, &mut found).await;
             }
         }
     }
@@ -62,13 +62,14 @@ fn filled(part: &str) -> String {
 async fn good_call(
     api: &Api,
     operation: Operation,
+    method: Method,
     request: &Request,
     key: Option<&String>,
     found: &mut Vec<String>,
 ) {
     let declaration = operation.declaration;
-    let of = format!("{} {} {}", declaration.name, http(declaration.method), request.path);
-    let answer = api.call(declaration.method, request).await;
+    let of = format!("{} {} {}", declaration.name, http(method), request.path);
+    let answer = api.call(method, request).await;
     let mut expected = vec![UNKNOWN.to_owned()];
     expected.extend(key.map(|_| "gantryField".to_owned()));
     let ignored: BTreeSet<String> = answer.ignored.iter().cloned().collect();
@@ -123,7 +124,9 @@ async fn a_missing_parameter_is_named() {
     for operation in operations::all() {
         let declaration = operation.declaration;
         let path = declaration.paths[0];
-        for missing in declaration.parameters.iter().filter(|parameter| parameter.required && stands_beside(parameter, path)) {
+        for missing in
+            declaration.parameters.iter().filter(|parameter| parameter.required && stands_beside(parameter, path))
+        {
             let mut parameters = required(declaration);
             parameters.remove(&missing.name);
             let request = write(declaration, path, &parameters, declaration.body_keys.first());
@@ -191,8 +194,8 @@ async fn a_method_that_a_path_does_not_take_is_405_and_a_path_that_is_not_there_
     let api = Api::start().await;
     let mut methods: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     for operation in operations::all() {
-        for path in operation.declaration.paths {
-            methods.entry(shape(path)).or_default().insert(http(operation.declaration.method));
+        for (method, path) in operation.declaration.routes() {
+            methods.entry(shape(path)).or_default().insert(http(method));
         }
     }
     let mut found = Vec::new();

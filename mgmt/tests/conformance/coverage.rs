@@ -13,5 +13,5 @@ fn the_readme_says_what_is_carried_out() {
 #[test]
 fn every_operation_is_in_a_chapter() {
     let counted: usize = coverage().iter().map(|row| row.declared).sum();
-    assert_eq!(counted, gantry_mgmt::operations::all().len());
+    assert_eq!(counted, gantry_mgmt::operations::all().len() - crate::differences::ADDED.len());
 }

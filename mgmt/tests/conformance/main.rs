@@ -2,6 +2,9 @@
 //! each operation is called over HTTP on a node that runs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that meets the unexpected ends")]
 
+mod answers;
+mod api;
+mod calls;
 mod coverage;
 mod declarations;
 mod differences;

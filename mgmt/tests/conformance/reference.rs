@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use gantry_mgmt::api::{Method, Operation};
 use serde_json::Value;
 
-use crate::differences::{MISREAD, RENAMED, UNSERVED_PARAMETERS, UNSERVED_PATHS};
+use crate::differences::{
+    ADDED, CUT_BODY_KEYS, MISREAD, RENAMED, UNSERVED_METHODS, UNSERVED_PARAMETERS, UNSERVED_PATHS,
+};
 
 /// One operation of the reference.
 pub struct Reference {
@@ -69,11 +71,15 @@ fn read(entry: &Value) -> Reference {
     Reference {
         section: text(&entry["section"]),
         sync: entry["sync"].as_bool().unwrap(),
-        methods: urls().map(|url| text(&url["method"])).collect(),
+        methods: urls()
+            .map(|url| text(&url["method"]))
+            .filter(|method| !UNSERVED_METHODS.contains(&(&name, method)))
+            .collect(),
         paths: urls().map(path).filter(|path| !UNSERVED_PATHS.contains(&(&name, path))).collect(),
         body_keys: ["body_key", "alt_body_key"]
             .iter()
             .filter_map(|key| Some(entry[key].as_str()?.to_owned()))
+            .filter(|key| !CUT_BODY_KEYS.contains(&key.as_str()))
             .collect(),
         parameters: entry["params"].as_array().unwrap().iter().filter_map(parameter).collect(),
         reply,
@@ -92,6 +98,7 @@ pub fn served() -> Vec<(Operation, Reference)> {
     let mut reference = reference();
     gantry_mgmt::operations::all()
         .into_iter()
+        .filter(|operation| !ADDED.contains(&operation.declaration.name))
         .map(|operation| {
             let name = operation.declaration.name;
             let entry = reference.remove(name).unwrap_or_else(|| panic!("{name} is declared twice or not published"));

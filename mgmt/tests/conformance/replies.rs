@@ -105,7 +105,7 @@ fn compare(
         ReplyType::List(_) => matches!(published.as_str(), "List" | "Set"),
         ReplyType::Uuid => published == "String",
         // Enumerations of the reference are texts on the wire.
-        ReplyType::Text => published == "String" || published.is_empty() || !is_plain(&published),
+        ReplyType::Text => published == "String" || !is_plain(&published),
         ReplyType::Integer => matches!(published.to_lowercase().as_str(), "long" | "int" | "integer"),
         ReplyType::Number => published.eq_ignore_ascii_case("double"),
         ReplyType::Boolean => published.eq_ignore_ascii_case("boolean"),
@@ -114,7 +114,7 @@ fn compare(
         ReplyType::Object(_) => matches!(published.as_str(), "Map" | "LinkedHashMap") || !is_plain(&published),
         ReplyType::Json => true,
     };
-    if !fits {
+    if !fits && !published.is_empty() {
         found.push(format!("{of} is declared as {holds:?}, published as {published}"));
     }
 }
