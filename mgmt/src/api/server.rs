@@ -9,9 +9,11 @@ use axum::{
 };
 use gantry_common::{error::ErrorKind, id::JobUuid};
 use http::{HeaderMap, HeaderValue, Method as HttpMethod, StatusCode, Uri, header::CONTENT_TYPE};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{Answer, Caller, Declaration, Handler, Method, RawRequest, authenticate, check};
+use super::{
+    Answer, Caller, Declaration, Handler, Method, RawRequest, authenticate, check, parse_body, parse_query_string,
+};
 use crate::{
     failure::Failure,
     job::{self, Accepted},
@@ -37,12 +39,22 @@ pub fn application(node: Arc<Node>) -> axum::Router {
 
 struct Reply {
     status: StatusCode,
-    body: Value,
+    body: ReplyBody,
+}
+
+enum ReplyBody {
+    Value(Value),
+    /// JSON as the store wrote it.
+    Json(Vec<u8>),
 }
 
 impl Reply {
+    fn new(status: StatusCode, body: Value) -> Self {
+        Self { status, body: ReplyBody::Value(body) }
+    }
+
     fn ok(body: Value) -> Self {
-        Self { status: StatusCode::OK, body }
+        Self::new(StatusCode::OK, body)
     }
 }
 
@@ -58,14 +70,18 @@ async fn handle(
     let reply = answer(&node, from, &method, &uri, &headers, &body, &mut ignored).await.unwrap_or_else(|failure| {
         let status = StatusCode::from_u16(failure.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         tracing::info!(%method, path = uri.path(), code = failure.kind.code(), details = failure.details, "refused");
-        Reply { status, body: failure.to_body() }
+        Reply::new(status, failure.to_body())
     });
     respond(reply, &ignored)
 }
 
 /// Turns a reply into the HTTP answer, which names what was ignored of the request.
 fn respond(reply: Reply, ignored: &[String]) -> Response {
-    let mut response = Response::new(Body::from(reply.body.to_string()));
+    let body = match reply.body {
+        ReplyBody::Value(value) => Body::from(value.to_string()),
+        ReplyBody::Json(json) => Body::from(json),
+    };
+    let mut response = Response::new(body);
     *response.status_mut() = reply.status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json;charset=UTF-8"));
     if !ignored.is_empty()
@@ -116,8 +132,7 @@ async fn answer(
     let (operation, path_parameters) = node.router.find(method, path, &body)?;
     let declaration = operation.declaration;
     let session = if declaration.open { None } else { Some(authenticate(node, headers).await?) };
-    let pairs: Vec<(String, String)> =
-        form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+    let pairs = parse_query_string(uri.query().unwrap_or_default());
 
     let queried = matches!(operation.handler, Handler::Query(_) | Handler::Planned) && declaration.is_query();
     if queried {
@@ -127,7 +142,8 @@ async fn answer(
         for (_, uuid) in path_parameters {
             query.conditions.extend(Query::by_uuid(&uuid).conditions);
         }
-        return Ok(Reply::ok(node.store.read(move |tx| query::run(tx, resource, &query)).await?));
+        let json = node.store.read(move |tx| query::answer(tx, resource, &query)).await?;
+        return Ok(Reply { status: StatusCode::OK, body: ReplyBody::Json(json) });
     }
     let path = path_parameters
         .into_iter()
@@ -154,7 +170,7 @@ async fn answer(
                 webhook: webhook(headers)?,
             };
             let uuid = job::accept(node, accepted).await?;
-            Reply { status: StatusCode::ACCEPTED, body: location(headers, uuid) }
+            Reply::new(StatusCode::ACCEPTED, location(headers, uuid))
         }
         _ => return Err(Failure::new(ErrorKind::Internal, format!("{} is declared wrongly", declaration.name))),
     })
@@ -168,17 +184,6 @@ fn not_yet(declaration: &Declaration) -> Failure {
             "{name} (section {section} of the reference) is not carried out by this version: the call was good, nothing was done"
         ),
     )
-}
-
-fn parse_body(body: &[u8]) -> Result<Map<String, Value>, Failure> {
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Map::new());
-    }
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(body)) => Ok(body),
-        Ok(_) => Err(Failure::argument("body", "", "a JSON object is needed")),
-        Err(error) => Err(Failure::argument("body", "", format!("it is not JSON: {error}"))),
-    }
 }
 
 /// The caller's `X-Job-UUID`, or a new one.
@@ -217,10 +222,10 @@ async fn poll(node: &Arc<Node>, headers: &HeaderMap, text: &str) -> Result<Reply
     let result = job.result.unwrap_or_else(|| json!({}));
     Ok(match job.phase {
         JobPhase::Waiting | JobPhase::Running | JobPhase::Undoing => {
-            Reply { status: StatusCode::ACCEPTED, body: location(headers, uuid) }
+            Reply::new(StatusCode::ACCEPTED, location(headers, uuid))
         }
         JobPhase::Succeeded => Reply::ok(result),
-        JobPhase::Failed => Reply { status: StatusCode::SERVICE_UNAVAILABLE, body: result },
+        JobPhase::Failed => Reply::new(StatusCode::SERVICE_UNAVAILABLE, result),
     })
 }
 

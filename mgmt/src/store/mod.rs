@@ -12,6 +12,7 @@ mod jobs;
 mod join_tokens;
 mod long_jobs;
 mod migrations;
+mod query;
 mod reader;
 mod sessions;
 mod table;
@@ -87,6 +88,7 @@ impl Store {
         connection.pragma_update(None, "foreign_keys", "ON")?;
         connection.set_prepared_statement_cache_capacity(256);
         migrations::run(&mut connection)?;
+        query::equip(&connection)?;
         Ok(Self { writer: writer::Writer::start(connection), readers: reader::Readers::new(path) })
     }
 
@@ -113,7 +115,8 @@ impl Store {
 
 /// One transaction, reading or writing.
 pub struct Tx<'a> {
-    pub(crate) connection: &'a Connection,
+    // Not to be seen outside this module, or SQL would be written elsewhere.
+    connection: &'a Connection,
 }
 
 #[cfg(test)]
