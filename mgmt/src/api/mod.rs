@@ -1,5 +1,7 @@
 //! The REST front: declarations of operations, and everything that follows from them.
 
+mod call;
+mod classic;
 mod declaration;
 mod operation;
 mod parameter;
@@ -8,6 +10,7 @@ mod router;
 mod server;
 mod session;
 
+pub use call::*;
 pub use declaration::*;
 pub use operation::*;
 pub use parameter::*;

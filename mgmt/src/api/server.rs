@@ -11,14 +11,8 @@ use gantry_common::{error::ErrorKind, id::JobUuid};
 use http::{HeaderMap, HeaderValue, Method as HttpMethod, StatusCode, Uri, header::CONTENT_TYPE};
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Caller, Handler, Method, RawRequest, authenticate, check};
-use crate::{
-    failure::Failure,
-    job::{self, Accepted},
-    node::Node,
-    query::{self, Query},
-    store::JobPhase,
-};
+use super::{Call, Handler, Method, Outcome, RawRequest, ask, authenticate, carry_out, check, classic, known_job};
+use crate::{failure::Failure, node::Node, query::Query, store::JobPhase};
 
 /// The path below which the API stands.
 pub const BASE: &str = "/zstack/v1";
@@ -35,15 +29,21 @@ pub fn application(node: Arc<Node>) -> axum::Router {
         .with_state(node)
 }
 
-struct Reply {
-    status: StatusCode,
-    body: Value,
-    ignored: Vec<String>,
+/// An answer on its way out.
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) body: Value,
+    /// Names of body fields that the operation does not take.
+    pub(super) ignored: Vec<String>,
 }
 
 impl Reply {
-    fn ok(body: Value) -> Self {
+    pub(super) fn ok(body: Value) -> Self {
         Self { status: StatusCode::OK, body, ignored: Vec::new() }
+    }
+
+    fn accepted(location: Value) -> Self {
+        Self { status: StatusCode::ACCEPTED, ..Self::ok(location) }
     }
 }
 
@@ -86,6 +86,9 @@ async fn answer(
 ) -> Result<Reply, Failure> {
     let unknown = || Failure::new(ErrorKind::UnknownPath, format!("there is no operation at '{}'", uri.path()));
     let clean = uri.path().split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+    if let Some(path) = classic::path(&clean) {
+        return classic::answer(node, from.ip(), method, path, headers, body).await;
+    }
     let path = clean.strip_prefix(BASE.trim_start_matches('/')).ok_or_else(unknown)?;
     let method = match method.as_str() {
         "GET" => Method::Get,
@@ -109,42 +112,23 @@ async fn answer(
         for (_, uuid) in path_parameters {
             query.conditions.extend(Query::by_uuid(&uuid).conditions);
         }
-        return Ok(Reply::ok(node.store.read(move |tx| query::run(tx, resource, &query)).await?));
+        return Ok(Reply::ok(ask(node, resource, query).await?));
     }
     let path = path_parameters
         .into_iter()
         .map(|(name, value)| (name, percent_encoding::percent_decode_str(&value).decode_utf8_lossy().into_owned()))
         .collect();
     let checked = check(declaration, RawRequest { path, query: pairs, body })?;
-    if !checked.ignored.is_empty() {
-        tracing::info!(
-            api = declaration.name,
-            fields = checked.ignored.join(", "),
-            "unknown body fields were let through"
-        );
-    }
-    let caller = Caller { node: node.clone(), session, from: from.ip() };
-    let reply = match (operation.handler, declaration.answer) {
-        (Handler::Sync(handler), _) => Reply::ok(handler(caller, checked.parameters).await?),
-        (Handler::Job(handler), Answer::Job) => {
-            let account = caller.session.as_ref().map(|session| session.account_uuid);
-            let accepted = Accepted {
-                uuid: job_uuid(headers)?,
-                declaration,
-                handler,
-                parameters: checked.parameters,
-                account_uuid: account.unwrap_or(node.admin),
-                webhook: webhook(headers)?,
-            };
-            let uuid = job::accept(node, accepted).await?;
-            Reply { status: StatusCode::ACCEPTED, body: location(headers, uuid), ignored: Vec::new() }
-        }
-        _ => return Err(Failure::new(ErrorKind::Internal, format!("{} is declared wrongly", declaration.name))),
+    let ignored = checked.ignored.clone();
+    let call = Call { operation, session, from: from.ip(), headers };
+    let reply = match carry_out(node, call, checked).await? {
+        Outcome::Reply(body) => Reply::ok(body),
+        Outcome::Job(uuid) => Reply::accepted(location(headers, uuid)),
     };
-    Ok(Reply { ignored: checked.ignored, ..reply })
+    Ok(Reply { ignored, ..reply })
 }
 
-fn parse_body(body: &[u8]) -> Result<Map<String, Value>, Failure> {
+pub(super) fn parse_body(body: &[u8]) -> Result<Map<String, Value>, Failure> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(Map::new());
     }
@@ -152,26 +136,6 @@ fn parse_body(body: &[u8]) -> Result<Map<String, Value>, Failure> {
         Ok(Value::Object(body)) => Ok(body),
         Ok(_) => Err(Failure::argument("body", "", "a JSON object is needed")),
         Err(error) => Err(Failure::argument("body", "", format!("it is not JSON: {error}"))),
-    }
-}
-
-/// The caller's `X-Job-UUID`, or a new one.
-fn job_uuid(headers: &HeaderMap) -> Result<JobUuid, Failure> {
-    let Some(header) = headers.get("x-job-uuid") else { return Ok(JobUuid::random()) };
-    let text = header.to_str().unwrap_or_default();
-    let uuid: Option<JobUuid> = text.parse().ok();
-    uuid.filter(|uuid| uuid.as_uuid().get_version_num() == 4)
-        .ok_or_else(|| Failure::argument("X-Job-UUID", text, "a version 4 uuid without hyphens is needed"))
-}
-
-fn webhook(headers: &HeaderMap) -> Result<Option<String>, Failure> {
-    let Some(header) = headers.get("x-web-hook") else { return Ok(None) };
-    let text = header.to_str().unwrap_or_default();
-    match text.parse::<Uri>() {
-        Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() => {
-            Ok(Some(text.to_owned()))
-        }
-        _ => Err(Failure::argument("X-Web-Hook", text, "an http or https URL is needed")),
     }
 }
 
@@ -184,18 +148,13 @@ fn location(headers: &HeaderMap, job: JobUuid) -> Value {
 }
 
 /// How far a job is: 202 while it runs, then its result, and 404 once it is forgotten.
-async fn poll(node: &Arc<Node>, headers: &HeaderMap, text: &str) -> Result<Reply, Failure> {
-    let unknown =
-        || Failure::new(ErrorKind::UnknownPath, format!("there is no job '{text}': it never was or has expired"));
-    let uuid: JobUuid = text.parse().map_err(|_| unknown())?;
-    let job = node.store.read(move |tx| tx.job(uuid).map_err(Failure::from)).await?.ok_or_else(unknown)?;
+async fn poll(node: &Node, headers: &HeaderMap, text: &str) -> Result<Reply, Failure> {
+    let job = known_job(node, text).await?;
     let result = job.result.unwrap_or_else(|| json!({}));
     Ok(match job.phase {
-        JobPhase::Running | JobPhase::Undoing => {
-            Reply { status: StatusCode::ACCEPTED, body: location(headers, uuid), ignored: Vec::new() }
-        }
+        JobPhase::Running | JobPhase::Undoing => Reply::accepted(location(headers, job.uuid)),
         JobPhase::Succeeded => Reply::ok(result),
-        JobPhase::Failed => Reply { status: StatusCode::SERVICE_UNAVAILABLE, body: result, ignored: Vec::new() },
+        JobPhase::Failed => Reply { status: StatusCode::SERVICE_UNAVAILABLE, ..Reply::ok(result) },
     })
 }
 
