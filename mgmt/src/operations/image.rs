@@ -238,9 +238,8 @@ fn record_image(tx: &Tx<'_>, run: &mut Recording<'_, AddImage>) -> Result<(), Fa
             create_date: now,
             last_op_date: now,
         };
-        match tx.insert(&copy) {
-            Err(error) if error.is_duplicate() => continue,
-            other => other?,
+        if !tx.link(&copy)? {
+            continue;
         }
         run.state.copies.push(Copy {
             backup_storage: storage.uuid,

@@ -172,19 +172,10 @@ impl JobOperation for AttachL2NetworkToCluster {
                 Ok(())
             }),
             Step::remote("make the bridges", make_bridges).undo_remote(|run: Run<Self>| async move {
-                let hosts = run.state.hosts.clone();
-                remove_bridges(&run, run.params.l2_network_uuid, run.params.cluster_uuid, hosts).await?;
-                Ok(run.state)
+                remove_bridges(run.params.l2_network_uuid, run.params.cluster_uuid, run).await
             }),
             Step::record("record the attachment", |tx, run| {
-                let link = L2NetworkClusterRef {
-                    l2_network_uuid: run.params.l2_network_uuid,
-                    cluster_uuid: run.params.cluster_uuid,
-                };
-                match tx.insert(&link) {
-                    Err(error) if error.is_duplicate() => Ok(()),
-                    other => Ok(other?),
-                }
+                link(tx, run.params.l2_network_uuid, run.params.cluster_uuid)
             }),
         ]
     }
@@ -204,18 +195,22 @@ async fn make_bridges(run: Run<AttachL2NetworkToCluster>) -> Result<OnHosts, Fai
     Ok(run.state)
 }
 
+fn link(tx: &Tx<'_>, l2_network_uuid: L2NetworkUuid, cluster_uuid: ClusterUuid) -> Result<(), Failure> {
+    tx.link(&L2NetworkClusterRef { l2_network_uuid, cluster_uuid })?;
+    Ok(())
+}
+
 fn connected_hosts(tx: &Tx<'_>, cluster: ClusterUuid) -> Result<Vec<HostUuid>, Failure> {
     let hosts = tx.find::<Host>(&[("cluster_uuid", cluster.to_sql())])?;
     Ok(hosts.into_iter().filter(|host| host.status == ConnectionStatus::Connected).map(|host| host.uuid).collect())
 }
 
 /// Takes the bridge from hosts, unless the network is attached after all.
-async fn remove_bridges<O: JobOperation>(
-    run: &Run<O>,
+async fn remove_bridges<O: JobOperation<State = OnHosts>>(
     l2_network: L2NetworkUuid,
     cluster: ClusterUuid,
-    hosts: Vec<HostUuid>,
-) -> Result<(), Failure> {
+    run: Run<O>,
+) -> Result<OnHosts, Failure> {
     let found = run
         .node
         .store
@@ -224,11 +219,11 @@ async fn remove_bridges<O: JobOperation>(
             Ok::<_, Failure>(tx.get::<L2Network>(l2_network)?.filter(|_| !attached))
         })
         .await?;
-    let Some(l2) = found else { return Ok(()) };
-    for host in hosts {
-        clean_up(&run.node, host, Cleanup::Bridge(RemoveBridge { bridge: network::bridge(&l2) })).await?;
+    let Some(l2) = found else { return Ok(run.state) };
+    for host in &run.state.hosts {
+        clean_up(&run.node, *host, Cleanup::Bridge(RemoveBridge { bridge: network::bridge(&l2) })).await?;
     }
-    Ok(())
+    Ok(run.state)
 }
 
 operation! {
@@ -266,20 +261,9 @@ impl JobOperation for DetachL2NetworkFromCluster {
                 ])?;
                 Ok(())
             })
-            .undo_record(|tx, run| {
-                let link = L2NetworkClusterRef {
-                    l2_network_uuid: run.params.l2_network_uuid,
-                    cluster_uuid: run.params.cluster_uuid,
-                };
-                match tx.insert(&link) {
-                    Err(error) if error.is_duplicate() => Ok(()),
-                    other => Ok(other?),
-                }
-            }),
+            .undo_record(|tx, run| link(tx, run.params.l2_network_uuid, run.params.cluster_uuid)),
             Step::remote("remove the bridges", |run: Run<Self>| async move {
-                let hosts = run.state.hosts.clone();
-                remove_bridges(&run, run.params.l2_network_uuid, run.params.cluster_uuid, hosts).await?;
-                Ok(run.state)
+                remove_bridges(run.params.l2_network_uuid, run.params.cluster_uuid, run).await
             }),
         ]
     }

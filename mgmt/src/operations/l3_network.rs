@@ -178,6 +178,20 @@ fn hosts_of(tx: &Tx<'_>, l3: &L3Network) -> Result<Vec<HostUuid>, Failure> {
     Ok(hosts)
 }
 
+/// An operation that changes what the guests of an L3 network are served.
+pub trait ChangesGuestNetwork: JobOperation<State = ()> {
+    /// The network.
+    fn l3_network_uuid(&self) -> L3NetworkUuid;
+}
+
+/// The last step of such an operation.
+pub fn tell_the_hosts<O: ChangesGuestNetwork>() -> Step<O> {
+    Step::remote("tell the hosts", |run: Run<O>| async move {
+        refresh_network(&run.node, run.params.l3_network_uuid()).await;
+        Ok(())
+    })
+}
+
 operation! {
     /// Hands a DNS server to the network's guests.
     AddDnsToL3Network, "5.2.8", Post "/l3-networks/{l3NetworkUuid}/dns", Job; {
@@ -185,6 +199,12 @@ operation! {
         l3_network_uuid: L3NetworkUuid;
         /// The server's address.
         dns: Ipv4Addr;
+    }
+}
+
+impl ChangesGuestNetwork for AddDnsToL3Network {
+    fn l3_network_uuid(&self) -> L3NetworkUuid {
+        self.l3_network_uuid
     }
 }
 
@@ -199,18 +219,15 @@ impl JobOperation for AddDnsToL3Network {
         vec![
             Step::record("record the server", |tx, run| {
                 let l3 = require::<L3Network>(tx, "l3NetworkUuid", run.params.l3_network_uuid)?;
-                match tx.insert(&L3NetworkDns { l3_network_uuid: l3.uuid, dns: run.params.dns }) {
-                    Err(error) if error.is_duplicate() => Err(Failure::new(
+                if !tx.link(&L3NetworkDns { l3_network_uuid: l3.uuid, dns: run.params.dns })? {
+                    return Err(Failure::new(
                         ErrorKind::Duplicate,
                         format!("dns '{}' is a server of L3 network '{}' already", run.params.dns, l3.name),
-                    )),
-                    other => Ok(other?),
+                    ));
                 }
-            }),
-            Step::remote("tell the hosts", |run: Run<Self>| async move {
-                refresh_network(&run.node, run.params.l3_network_uuid).await;
                 Ok(())
             }),
+            tell_the_hosts(),
         ]
     }
 
@@ -226,6 +243,12 @@ operation! {
         l3_network_uuid: L3NetworkUuid;
         /// The server's address.
         dns: Ipv4Addr;
+    }
+}
+
+impl ChangesGuestNetwork for RemoveDnsFromL3Network {
+    fn l3_network_uuid(&self) -> L3NetworkUuid {
+        self.l3_network_uuid
     }
 }
 
@@ -250,10 +273,7 @@ impl JobOperation for RemoveDnsFromL3Network {
                     _ => Ok(()),
                 }
             }),
-            Step::remote("tell the hosts", |run: Run<Self>| async move {
-                refresh_network(&run.node, run.params.l3_network_uuid).await;
-                Ok(())
-            }),
+            tell_the_hosts(),
         ]
     }
 

@@ -13,6 +13,7 @@ mod login;
 mod making;
 mod management_node;
 mod network_service;
+mod planned;
 mod primary_storage;
 mod tag;
 mod vm_instance;
@@ -22,9 +23,14 @@ mod zone;
 pub(crate) use making::require;
 pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES};
 
-use crate::api::Operation;
+use std::sync::LazyLock;
 
-/// Every operation that is served.
+use crate::{
+    api::{Inventories, InventoryDraft, Operation, inventory_of},
+    resource,
+};
+
+/// Every operation: those that are carried out first, then those that are only declared.
 pub fn all() -> Vec<Operation> {
     [
         login::operations(),
@@ -44,6 +50,17 @@ pub fn all() -> Vec<Operation> {
         vm_instance::operations(),
         volume::operations(),
         tag::operations(),
+        planned::operations(),
     ]
     .concat()
+}
+
+/// Everything that answers show, by name: the declared resources, and what has no such declaration yet.
+pub fn inventories() -> &'static Inventories {
+    static ALL: LazyLock<Inventories> = LazyLock::new(|| {
+        let planned = planned::INVENTORIES.iter().copied().flatten().map(InventoryDraft::finish);
+        let declared = resource::ALL.iter().map(|resource| inventory_of(resource));
+        planned.chain(declared).map(|inventory| (inventory.name, inventory)).collect()
+    });
+    &ALL
 }

@@ -7,12 +7,14 @@ use gantry_common::{
     id::{L3NetworkUuid, NetworkServiceProviderUuid},
 };
 
-use super::making::require;
+use super::{
+    l3_network::{ChangesGuestNetwork, tell_the_hosts},
+    making::require,
+};
 use crate::{
     api::{Operation, job, query},
     failure::Failure,
-    hosts::refresh_network,
-    job::{JobOperation, Run, Step},
+    job::{JobOperation, Step},
     network, operation,
     resource::{L3Network, NetworkServiceL3NetworkRef, NetworkServiceProvider, UsedIp},
     store::{SqlValue, Tx},
@@ -47,6 +49,12 @@ operation! {
     }
 }
 
+impl ChangesGuestNetwork for AttachNetworkServiceToL3Network {
+    fn l3_network_uuid(&self) -> L3NetworkUuid {
+        self.l3_network_uuid
+    }
+}
+
 impl JobOperation for AttachNetworkServiceToL3Network {
     type State = ();
 
@@ -64,17 +72,11 @@ impl JobOperation for AttachNetworkServiceToL3Network {
                         network_service_provider_uuid: provider,
                         network_service_type: service,
                     };
-                    match tx.insert(&link) {
-                        Err(error) if error.is_duplicate() => {}
-                        other => other?,
-                    }
+                    tx.link(&link)?;
                 }
                 take_service_address(tx, l3)
             }),
-            Step::remote("tell the hosts", |run: Run<Self>| async move {
-                refresh_network(&run.node, run.params.l3_network_uuid).await;
-                Ok(())
-            }),
+            tell_the_hosts(),
         ]
     }
 }
@@ -122,6 +124,12 @@ operation! {
     }
 }
 
+impl ChangesGuestNetwork for DetachNetworkServiceFromL3Network {
+    fn l3_network_uuid(&self) -> L3NetworkUuid {
+        self.l3_network_uuid
+    }
+}
+
 impl JobOperation for DetachNetworkServiceFromL3Network {
     type State = ();
 
@@ -157,10 +165,7 @@ impl JobOperation for DetachNetworkServiceFromL3Network {
                 }
                 Ok(())
             }),
-            Step::remote("tell the hosts", |run: Run<Self>| async move {
-                refresh_network(&run.node, run.params.l3_network_uuid).await;
-                Ok(())
-            }),
+            tell_the_hosts(),
         ]
     }
 }

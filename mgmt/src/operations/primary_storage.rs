@@ -212,10 +212,7 @@ impl JobOperation for AttachPrimaryStorageToCluster {
                     primary_storage_uuid: params.primary_storage_uuid,
                     cluster_uuid: params.cluster_uuid,
                 };
-                match tx.insert(&link) {
-                    Err(error) if error.is_duplicate() => {}
-                    other => other?,
-                }
+                tx.link(&link)?;
                 if !run.state.capacities.is_empty() {
                     storage.status = ConnectionStatus::Connected;
                     tx.save(&storage)?;

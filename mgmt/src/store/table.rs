@@ -74,6 +74,15 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Adds a row that joins two resources, unless they are joined already. Answers whether it was new.
+    pub fn link<R: Resource>(&self, link: &R) -> Result<bool, StoreError> {
+        match self.insert(link) {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_duplicate() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Writes all columns of the row with the resource's key. Answers whether there was one.
     pub fn save<R: Resource>(&self, resource: &R) -> Result<bool, StoreError> {
         let declaration = R::declaration();

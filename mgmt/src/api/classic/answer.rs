@@ -26,9 +26,9 @@ pub fn done(began: Timestamp, class: &str, reply: &Value) -> Value {
 pub fn of_job(job: &JobRecord) -> Value {
     let result = job.result.clone().unwrap_or_else(|| json!({}));
     let reply = match job.phase {
-        JobPhase::Running | JobPhase::Undoing => return processing(job.uuid, job.accepted_date),
         JobPhase::Succeeded => success(result),
         JobPhase::Failed => failure(result),
+        _ => return processing(job.uuid, job.accepted_date),
     };
     let ended = job.finished_date.unwrap_or(job.accepted_date);
     let answer = json!({ "uuid": job.uuid, "finishedDate": ended.to_string() });

@@ -17,7 +17,7 @@ use http::{HeaderMap, Method as HttpMethod};
 
 use self::message::Message;
 use super::{
-    Answer, Call, Handler, Operation, Outcome, ask, carry_out, check_message, known_job, live_session, server::Reply,
+    Answer, Call, Handler, Operation, Outcome, ask, carry_out, check_object, known_job, live_session, server::Reply,
 };
 use crate::{clock::Timestamp, failure::Failure, node::Node};
 
@@ -95,7 +95,7 @@ async fn carry(
         }
         return Ok((Outcome::Reply(reply), Vec::new()));
     }
-    let checked = check_message(operation.declaration, message.fields)?;
+    let checked = check_object(operation.declaration, "the message", message.fields)?;
     let ignored = checked.ignored.clone();
     let call = Call { operation, session, from, headers };
     Ok((carry_out(node, call, checked).await?, ignored))
