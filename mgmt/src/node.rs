@@ -19,7 +19,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use crate::{
-    api::{Handler, Operation, Router},
+    api::{Handler, Operation, Router, Turns},
     clock::Timestamp,
     config::Config,
     failure::Failure,
@@ -79,6 +79,8 @@ pub struct Node {
     pub router: Router,
     /// The client that posts to webhooks.
     pub http: reqwest::Client,
+    /// Bounds the requests that are at work at the same time.
+    pub turns: Turns,
     /// Bounds the logins that are checked at the same time.
     pub login_slots: Semaphore,
     /// A hash that no password fits, checked for unknown names.
@@ -112,6 +114,7 @@ impl Node {
         flat_provider(&store).await?;
         let operations = operations::all();
         let observer = Arc::new(Observer::default());
+        let turns = Turns::new(&config.limits);
         let node = Arc::new(Self {
             uuid,
             admin,
@@ -124,6 +127,7 @@ impl Node {
             authority,
             router: Router::new(&operations),
             http: reqwest::Client::new(),
+            turns,
             login_slots: Semaphore::new(LOGIN_SLOTS),
             decoy_hash: password::hash(&Secret::new(SessionUuid::random().to_string()))?,
             operations,

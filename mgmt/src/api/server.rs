@@ -8,24 +8,31 @@ use axum::{
     response::Response,
 };
 use gantry_common::{error::ErrorKind, id::JobUuid};
-use http::{HeaderMap, HeaderValue, Method as HttpMethod, StatusCode, Uri, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, HeaderValue, Method as HttpMethod, StatusCode, Uri,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
 use serde_json::{Map, Value, json};
 
-use super::{Call, Handler, Method, Outcome, RawRequest, ask, authenticate, carry_out, check, classic, known_job};
+use super::{
+    Call, Handler, Method, Outcome, RawRequest, admission::admit, ask, authenticate, carry_out, check, classic,
+    known_job,
+};
 use crate::{failure::Failure, node::Node, query::Query, store::JobPhase};
 
 /// The path below which the API stands.
 pub const BASE: &str = "/zstack/v1";
 
-/// The largest body a request may have.
-const BODY_LIMIT_BYTES: usize = 4 * 1024 * 1024;
+/// When a client that was sent away because there is too much to do may come again.
+pub const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// The node's HTTP application.
 pub fn application(node: Arc<Node>) -> axum::Router {
     axum::Router::new()
         .route("/gantry/v1/join", axum::routing::post(crate::hosts::join_endpoint))
         .fallback(handle)
-        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+        .layer(DefaultBodyLimit::disable())
+        .layer(axum::middleware::from_fn_with_state(node.clone(), admit))
         .with_state(node)
 }
 
@@ -55,12 +62,21 @@ async fn handle(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let reply = answer(&node, from, &method, &uri, &headers, &body).await.unwrap_or_else(|failure| {
-        let status = StatusCode::from_u16(failure.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        tracing::info!(%method, path = uri.path(), code = failure.kind.code(), details = failure.details, "refused");
-        Reply { status, body: failure.to_body(), ignored: Vec::new() }
-    });
-    respond(reply)
+    match answer(&node, from, &method, &uri, &headers, &body).await {
+        Ok(reply) => respond(reply),
+        Err(failure) => refusal(&method, &uri, &failure),
+    }
+}
+
+/// The HTTP answer to a request that is refused.
+pub(super) fn refusal(method: &HttpMethod, uri: &Uri, failure: &Failure) -> Response {
+    let status = StatusCode::from_u16(failure.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    tracing::info!(%method, path = uri.path(), code = failure.kind.code(), details = failure.details, "refused");
+    let mut response = respond(Reply { status, ..Reply::ok(failure.to_body()) });
+    if failure.kind == ErrorKind::Busy {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+    }
+    response
 }
 
 /// Turns a reply into the HTTP answer.
@@ -104,6 +120,7 @@ async fn answer(
     let (operation, path_parameters) = node.router.find(method, path, &body)?;
     let declaration = operation.declaration;
     let session = if declaration.open { None } else { Some(authenticate(node, headers).await?) };
+    let _turn = node.turns.of_session(session.as_ref()).await?;
     let pairs: Vec<(String, String)> =
         form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
 

@@ -87,6 +87,7 @@ async fn carry(
             return Err(Failure::new(ErrorKind::MissingSession, details));
         }
     };
+    let _turn = node.turns.of_session(session.as_ref()).await?;
     if let Handler::Query(resource) = operation.handler {
         let mut reply = ask(node, resource, query::read(message.fields)?).await?;
         if let Some(reply) = reply.as_object_mut() {
