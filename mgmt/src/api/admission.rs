@@ -33,13 +33,13 @@ pub async fn admit(State(node): State<Arc<Node>>, request: Request, next: Next) 
         if too_large && parts.headers.contains_key(EXPECT) { Err(oversize(limits)) } else { whole(body, limits).await };
     let request = match body {
         Ok(body) => Request::from_parts(parts, Body::from(body)),
-        Err(failure) => return refusal(&parts.method, &parts.uri, &failure),
+        Err(failure) => return refusal(&parts.method, &parts.uri, &failure, &[]),
     };
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let deadline = Instant::now() + limits.answer_deadline;
     let turn = match node.turns.of_request().await {
         Ok(turn) => turn,
-        Err(failure) => return refusal(&method, &uri, &failure),
+        Err(failure) => return refusal(&method, &uri, &failure, &[]),
     };
     // A task of its own: a client that hangs up must not end a change between two of its parts.
     let mut work = tokio::spawn(async move {
@@ -49,12 +49,12 @@ pub async fn admit(State(node): State<Arc<Node>>, request: Request, next: Next) 
     });
     match timeout_at(deadline, &mut work).await {
         Ok(Ok(response)) => response,
-        Ok(Err(error)) => refusal(&method, &uri, &Failure::new(ErrorKind::Internal, error.to_string())),
+        Ok(Err(error)) => refusal(&method, &uri, &Failure::new(ErrorKind::Internal, error.to_string()), &[]),
         Err(_) => {
             if method == Method::GET {
                 work.abort();
             }
-            refusal(&method, &uri, &late(&method, limits.answer_deadline))
+            refusal(&method, &uri, &late(&method, limits.answer_deadline), &[])
         }
     }
 }

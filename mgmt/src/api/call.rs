@@ -6,13 +6,12 @@ use gantry_common::{error::ErrorKind, id::JobUuid};
 use http::{HeaderMap, Uri};
 use serde_json::Value;
 
-use super::{Answer, Caller, Checked, Declaration, Handler, Operation};
+use super::{Answer, Caller, Checked, Declaration, Handler, Operation, server::ignored_names};
 use crate::{
     failure::Failure,
     job::{self, Accepted},
     node::Node,
-    query::{self, Query},
-    resource::{self, Session},
+    resource::Session,
     store::JobRecord,
 };
 
@@ -42,7 +41,8 @@ pub async fn carry_out(node: &Arc<Node>, call: Call<'_>, checked: Checked) -> Re
     let declaration = operation.declaration;
     let Checked { parameters, ignored } = checked;
     if !ignored.is_empty() {
-        tracing::info!(api = declaration.name, fields = ignored.join(", "), "unknown fields were let through");
+        let names = ignored_names(&ignored);
+        tracing::info!(api = declaration.name, names, "unknown parameters were let through");
     }
     match (operation.handler, declaration.answer) {
         (Handler::Planned, _) => Err(not_yet(declaration)),
@@ -65,12 +65,8 @@ pub async fn carry_out(node: &Arc<Node>, call: Call<'_>, checked: Checked) -> Re
     }
 }
 
-/// Answers a query.
-pub async fn ask(node: &Node, resource: &'static resource::Declaration, query: Query) -> Result<Value, Failure> {
-    node.store.read(move |tx| query::run(tx, resource, &query)).await
-}
-
-fn not_yet(declaration: &Declaration) -> Failure {
+/// Why an operation that is only declared is not carried out.
+pub fn not_yet(declaration: &Declaration) -> Failure {
     let (name, section) = (declaration.name, declaration.section);
     Failure::new(
         ErrorKind::NotYet,
@@ -82,8 +78,7 @@ fn not_yet(declaration: &Declaration) -> Failure {
 
 /// The job of that id, as a caller wrote it.
 pub async fn known_job(node: &Node, text: &str) -> Result<JobRecord, Failure> {
-    let unknown =
-        || Failure::new(ErrorKind::UnknownPath, format!("there is no job '{text}': it never was or has expired"));
+    let unknown = || job::unknown_job(text);
     let uuid: JobUuid = text.parse().map_err(|_| unknown())?;
     node.store.read(move |tx| tx.job(uuid).map_err(Failure::from)).await?.ok_or_else(unknown)
 }

@@ -12,13 +12,18 @@ use http::{
     HeaderMap, HeaderValue, Method as HttpMethod, StatusCode, Uri,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
-    Call, Handler, Method, Outcome, RawRequest, admission::admit, ask, authenticate, carry_out, check, classic,
-    known_job,
+    Call, Handler, Method, Outcome, RawRequest, admission::admit, authenticate, carry_out, check, classic, known_job,
+    not_yet, parse_body, parse_query_string,
 };
-use crate::{failure::Failure, node::Node, query::Query, store::JobPhase};
+use crate::{
+    failure::Failure,
+    node::Node,
+    query::{self, Query},
+    store::JobPhase,
+};
 
 /// The path below which the API stands.
 pub const BASE: &str = "/zstack/v1";
@@ -38,19 +43,23 @@ pub fn application(node: Arc<Node>) -> axum::Router {
 
 /// An answer on its way out.
 pub(super) struct Reply {
-    pub(super) status: StatusCode,
-    pub(super) body: Value,
-    /// Names of body fields that the operation does not take.
-    pub(super) ignored: Vec<String>,
+    status: StatusCode,
+    body: ReplyBody,
+}
+
+enum ReplyBody {
+    Value(Value),
+    /// JSON as the store wrote it.
+    Json(Vec<u8>),
 }
 
 impl Reply {
-    pub(super) fn ok(body: Value) -> Self {
-        Self { status: StatusCode::OK, body, ignored: Vec::new() }
+    fn new(status: StatusCode, body: Value) -> Self {
+        Self { status, body: ReplyBody::Value(body) }
     }
 
-    fn accepted(location: Value) -> Self {
-        Self { status: StatusCode::ACCEPTED, ..Self::ok(location) }
+    pub(super) fn ok(body: Value) -> Self {
+        Self::new(StatusCode::OK, body)
     }
 }
 
@@ -62,34 +71,53 @@ async fn handle(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    match answer(&node, from, &method, &uri, &headers, &body).await {
-        Ok(reply) => respond(reply),
-        Err(failure) => refusal(&method, &uri, &failure),
+    let mut ignored = Vec::new();
+    match answer(&node, from, &method, &uri, &headers, &body, &mut ignored).await {
+        Ok(reply) => respond(reply, &ignored),
+        Err(failure) => refusal(&method, &uri, &failure, &ignored),
     }
 }
 
 /// The HTTP answer to a request that is refused.
-pub(super) fn refusal(method: &HttpMethod, uri: &Uri, failure: &Failure) -> Response {
+pub(super) fn refusal(method: &HttpMethod, uri: &Uri, failure: &Failure, ignored: &[String]) -> Response {
     let status = StatusCode::from_u16(failure.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     tracing::info!(%method, path = uri.path(), code = failure.kind.code(), details = failure.details, "refused");
-    let mut response = respond(Reply { status, ..Reply::ok(failure.to_body()) });
+    let mut response = respond(Reply::new(status, failure.to_body()), ignored);
     if failure.kind == ErrorKind::Busy {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
     }
     response
 }
 
-/// Turns a reply into the HTTP answer.
-fn respond(reply: Reply) -> Response {
-    let mut response = Response::new(Body::from(reply.body.to_string()));
+/// Turns a reply into the HTTP answer, which names what was ignored of the request.
+fn respond(reply: Reply, ignored: &[String]) -> Response {
+    let body = match reply.body {
+        ReplyBody::Value(value) => Body::from(value.to_string()),
+        ReplyBody::Json(json) => Body::from(json),
+    };
+    let mut response = Response::new(body);
     *response.status_mut() = reply.status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json;charset=UTF-8"));
-    if !reply.ignored.is_empty()
-        && let Ok(names) = HeaderValue::from_str(&reply.ignored.join(", "))
+    if !ignored.is_empty()
+        && let Ok(names) = HeaderValue::from_str(&ignored_names(ignored))
     {
         response.headers_mut().insert("x-gantry-ignored", names);
     }
     response
+}
+
+/// How many ignored names are repeated to the caller and the log, and how long each may be.
+const IGNORED_NAMED: usize = 20;
+const IGNORED_LENGTH: usize = 64;
+
+/// What was ignored, by names that the caller chose: no more than fits a header, in visible characters.
+pub(super) fn ignored_names(ignored: &[String]) -> String {
+    let name = |name: &String| name.escape_default().take(IGNORED_LENGTH).collect::<String>();
+    let mut names: Vec<String> = ignored.iter().take(IGNORED_NAMED).map(name).collect();
+    if ignored.len() > IGNORED_NAMED {
+        names.push("...".to_owned());
+    }
+    names.join(", ")
 }
 
 async fn answer(
@@ -99,11 +127,12 @@ async fn answer(
     uri: &Uri,
     headers: &HeaderMap,
     body: &[u8],
+    ignored: &mut Vec<String>,
 ) -> Result<Reply, Failure> {
     let unknown = || Failure::new(ErrorKind::UnknownPath, format!("there is no operation at '{}'", uri.path()));
     let clean = uri.path().split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
     if let Some(path) = classic::path(&clean) {
-        return classic::answer(node, from.ip(), method, path, headers, body).await;
+        return classic::answer(node, from.ip(), method, path, headers, body, ignored).await;
     }
     let path = clean.strip_prefix(BASE.trim_start_matches('/')).ok_or_else(unknown)?;
     let method = match method.as_str() {
@@ -113,7 +142,7 @@ async fn answer(
         "DELETE" => Method::Delete,
         other => return Err(Failure::new(ErrorKind::WrongMethod, format!("{other} is not used by this API"))),
     };
-    if let Some(job) = path.strip_prefix("/api-jobs/") {
+    if let (Method::Get, Some(job)) = (method, path.strip_prefix("/api-jobs/")) {
         return poll(node, headers, job).await;
     }
     let body = parse_body(body)?;
@@ -121,39 +150,30 @@ async fn answer(
     let declaration = operation.declaration;
     let session = if declaration.open { None } else { Some(authenticate(node, headers).await?) };
     let _turn = node.turns.of_session(session.as_ref()).await?;
-    let pairs: Vec<(String, String)> =
-        form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+    let pairs = parse_query_string(uri.query().unwrap_or_default());
 
-    if let Handler::Query(resource) = operation.handler {
+    let queried = matches!(operation.handler, Handler::Query(_) | Handler::Planned) && declaration.is_query();
+    if queried {
         let mut query = Query::parse(&pairs)?;
+        *ignored = Query::unknown(&pairs).map(str::to_owned).collect();
+        let Handler::Query(resource) = operation.handler else { return Err(not_yet(declaration)) };
         for (_, uuid) in path_parameters {
             query.conditions.extend(Query::by_uuid(&uuid).conditions);
         }
-        return Ok(Reply::ok(ask(node, resource, query).await?));
+        let json = node.store.read(move |tx| query::answer(tx, resource, &query)).await?;
+        return Ok(Reply { status: StatusCode::OK, body: ReplyBody::Json(json) });
     }
     let path = path_parameters
         .into_iter()
         .map(|(name, value)| (name, percent_encoding::percent_decode_str(&value).decode_utf8_lossy().into_owned()))
         .collect();
     let checked = check(declaration, RawRequest { path, query: pairs, body })?;
-    let ignored = checked.ignored.clone();
+    ignored.clone_from(&checked.ignored);
     let call = Call { operation, session, from: from.ip(), headers };
-    let reply = match carry_out(node, call, checked).await? {
-        Outcome::Reply(body) => Reply::ok(body),
-        Outcome::Job(uuid) => Reply::accepted(location(headers, uuid)),
-    };
-    Ok(Reply { ignored, ..reply })
-}
-
-pub(super) fn parse_body(body: &[u8]) -> Result<Map<String, Value>, Failure> {
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Map::new());
-    }
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(body)) => Ok(body),
-        Ok(_) => Err(Failure::argument("body", "", "a JSON object is needed")),
-        Err(error) => Err(Failure::argument("body", "", format!("it is not JSON: {error}"))),
-    }
+    Ok(match carry_out(node, call, checked).await? {
+        Outcome::Reply(reply) => Reply::ok(reply),
+        Outcome::Job(uuid) => Reply::new(StatusCode::ACCEPTED, location(headers, uuid)),
+    })
 }
 
 /// Where the caller polls, seen from where it called: a TLS proxy in between says so in `X-Forwarded-Proto`.
@@ -169,15 +189,24 @@ async fn poll(node: &Node, headers: &HeaderMap, text: &str) -> Result<Reply, Fai
     let job = known_job(node, text).await?;
     let result = job.result.unwrap_or_else(|| json!({}));
     Ok(match job.phase {
-        JobPhase::Running | JobPhase::Undoing => Reply::accepted(location(headers, job.uuid)),
+        JobPhase::Waiting | JobPhase::Running | JobPhase::Undoing => {
+            Reply::new(StatusCode::ACCEPTED, location(headers, job.uuid))
+        }
         JobPhase::Succeeded => Reply::ok(result),
-        JobPhase::Failed => Reply { status: StatusCode::SERVICE_UNAVAILABLE, ..Reply::ok(result) },
+        JobPhase::Failed => Reply::new(StatusCode::SERVICE_UNAVAILABLE, result),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_a_caller_made_up_fit_a_header() {
+        assert_eq!(ignored_names(&["gloss".to_owned(), "a\r\nb: c".to_owned()]), "gloss, a\\r\\nb: c");
+        let many = ignored_names(&vec!["\u{e9}".repeat(100); 100]);
+        assert!(many.len() < 1400 && many.ends_with(", ...") && HeaderValue::from_str(&many).is_ok(), "{many}");
+    }
 
     #[test]
     fn a_job_is_polled_the_way_the_caller_came() {

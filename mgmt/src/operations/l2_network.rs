@@ -6,11 +6,15 @@ use gantry_common::{
     id::{ClusterUuid, HostUuid, L2NetworkUuid, ZoneUuid},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::making::{made, make, put_tags, readable_name, refuse_if_used, require};
+use super::{
+    changing::change,
+    making::{made, make, put_tags, readable_name, refuse_if_used, require},
+};
 use crate::{
-    api::{Operation, job, query},
+    api::{Caller, Operation, SyncOperation, job, query, sync},
+    change_description,
     cleanup::{Cleanup, clean_up},
     clock::Timestamp,
     failure::Failure,
@@ -28,13 +32,18 @@ pub fn operations() -> Vec<Operation> {
         job::<DeleteL2Network>(),
         job::<AttachL2NetworkToCluster>(),
         job::<DetachL2NetworkFromCluster>(),
+        change::<UpdateL2Network>(),
+        sync::<GetL2NetworkTypes>(),
         query::<QueryL2Network>(L2Network::declaration),
     ]
 }
 
+/// The kind of L2 networks without VLAN.
+const NO_VLAN: &str = "L2NoVlanNetwork";
+
 operation! {
     /// Makes an L2 network without VLAN.
-    CreateL2NoVlanNetwork, "5.1.5", Post "/l2-networks/no-vlan", Job; {
+    CreateL2NoVlanNetwork, "5.1.5", Post "/l2-networks/no-vlan", Job -> L2Network; {
         /// Its name.
         name: String, max_length 255;
         /// Free text.
@@ -72,7 +81,7 @@ impl JobOperation for CreateL2NoVlanNetwork {
                     description: params.description.clone(),
                     zone_uuid: params.zone_uuid,
                     physical_interface,
-                    kind: "L2NoVlanNetwork".to_owned(),
+                    kind: NO_VLAN.to_owned(),
                     create_date: now,
                     last_op_date: now,
                 },
@@ -130,7 +139,7 @@ pub struct OnHosts {
 
 operation! {
     /// Brings an L2 network to a cluster: a bridge on each of its hosts.
-    AttachL2NetworkToCluster, "5.1.12", Post "/l2-networks/{l2NetworkUuid}/clusters/{clusterUuid}", Job; {
+    AttachL2NetworkToCluster, "5.1.12", Post "/l2-networks/{l2NetworkUuid}/clusters/{clusterUuid}", Job -> L2Network; {
         /// The L2 network.
         l2_network_uuid: L2NetworkUuid;
         /// The cluster.
@@ -228,7 +237,8 @@ async fn remove_bridges<O: JobOperation<State = OnHosts>>(
 
 operation! {
     /// Takes an L2 network from a cluster. Refused while VMs of the cluster are on it.
-    DetachL2NetworkFromCluster, "5.1.13", Delete "/l2-networks/{l2NetworkUuid}/clusters/{clusterUuid}", Job; {
+    DetachL2NetworkFromCluster, "5.1.13",
+        Delete "/l2-networks/{l2NetworkUuid}/clusters/{clusterUuid}", Job -> L2Network; {
         /// The L2 network.
         l2_network_uuid: L2NetworkUuid;
         /// The cluster.
@@ -275,5 +285,30 @@ impl JobOperation for DetachL2NetworkFromCluster {
 
 operation! {
     /// Queries L2 networks.
-    QueryL2Network, "5.1.9", Get "/l2-networks" | "/l2-networks/{uuid}", Sync; {}
+    QueryL2Network, "5.1.9", Get "/l2-networks" | "/l2-networks/{uuid}", Sync -> [L2Network]; {}
+}
+
+operation! {
+    /// Gives an L2 network another name or description.
+    UpdateL2Network, "5.1.10", Put "/l2-networks/{uuid}/actions", Job -> L2Network; {
+        /// The L2 network.
+        uuid: L2NetworkUuid;
+        /// Its new name.
+        name: Option<String>, max_length 255;
+        /// Its new description.
+        description: Option<String>, max_length 2048;
+    }
+}
+
+change_description!(UpdateL2Network of L2Network);
+
+operation! {
+    /// The kinds of L2 network that can be made.
+    GetL2NetworkTypes, "5.1.11", Get "/l2-networks/types", Sync -> { types: [String] }; {}
+}
+
+impl SyncOperation for GetL2NetworkTypes {
+    async fn answer(self, _caller: Caller) -> Result<Value, Failure> {
+        Ok(json!({ "types": [NO_VLAN] }))
+    }
 }

@@ -1,25 +1,36 @@
 //! The operations, by the chapters of the published reference: each file holds declarations with their handlers.
 
 mod backup_storage;
+mod changing;
 mod cluster;
+mod coverage;
 mod disk_offering;
 mod host;
+mod host_kinds;
 mod image;
+mod image_update;
 mod instance_offering;
+mod ip_address;
 mod ip_range;
+mod jobs;
 mod l2_network;
 mod l3_network;
+mod l3_network_options;
 mod login;
+mod long_job;
 mod making;
 mod management_node;
 mod network_service;
 mod planned;
 mod primary_storage;
+mod storage_capacity;
 mod tag;
 mod vm_instance;
 mod volume;
 mod zone;
 
+pub(crate) use changing::{Change, describe, switched};
+pub use coverage::*;
 pub(crate) use making::require;
 pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES};
 
@@ -35,17 +46,24 @@ pub fn all() -> Vec<Operation> {
     [
         login::operations(),
         management_node::operations(),
+        jobs::operations(),
+        long_job::operations(),
         zone::operations(),
         cluster::operations(),
         host::operations(),
+        host_kinds::operations(),
         instance_offering::operations(),
         disk_offering::operations(),
         backup_storage::operations(),
         image::operations(),
+        image_update::operations(),
         primary_storage::operations(),
+        storage_capacity::operations(),
         l2_network::operations(),
         l3_network::operations(),
+        l3_network_options::operations(),
         ip_range::operations(),
+        ip_address::operations(),
         network_service::operations(),
         vm_instance::operations(),
         volume::operations(),

@@ -7,12 +7,14 @@ use gantry_common::{
     id::{L3NetworkUuid, NetworkServiceProviderUuid},
 };
 
+use serde_json::{Value, json};
+
 use super::{
     l3_network::{ChangesGuestNetwork, tell_the_hosts},
     making::require,
 };
 use crate::{
-    api::{Operation, job, query},
+    api::{Caller, Operation, SyncOperation, job, query, sync},
     failure::Failure,
     job::{JobOperation, Step},
     network, operation,
@@ -25,6 +27,7 @@ pub fn operations() -> Vec<Operation> {
     vec![
         query::<QueryNetworkServiceProvider>(NetworkServiceProvider::declaration),
         query::<QueryNetworkServiceL3NetworkRef>(NetworkServiceL3NetworkRef::declaration),
+        sync::<GetNetworkServiceTypes>(),
         job::<AttachNetworkServiceToL3Network>(),
         job::<DetachNetworkServiceFromL3Network>(),
     ]
@@ -172,10 +175,23 @@ impl JobOperation for DetachNetworkServiceFromL3Network {
 
 operation! {
     /// Queries the providers of network services.
-    QueryNetworkServiceProvider, "6.1.2", Get "/network-services/providers" | "/network-services/providers/{uuid}", Sync; {}
+    QueryNetworkServiceProvider, "6.1.2",
+        Get "/network-services/providers" | "/network-services/providers/{uuid}", Sync -> [NetworkServiceProvider]; {}
 }
 
 operation! {
     /// Queries the services of L3 networks.
-    QueryNetworkServiceL3NetworkRef, "6.1.3", Get "/l3-networks/network-services/refs", Sync; {}
+    QueryNetworkServiceL3NetworkRef, "6.1.3",
+        Get "/l3-networks/network-services/refs", Sync -> [NetworkServiceL3NetworkRef]; {}
+}
+
+operation! {
+    /// The network services there are, by who gives them.
+    GetNetworkServiceTypes, "6.1.1", Get "/network-services/types", Sync -> { types: ([String]) }; {}
+}
+
+impl SyncOperation for GetNetworkServiceTypes {
+    async fn answer(self, _caller: Caller) -> Result<Value, Failure> {
+        Ok(json!({ "types": { FLAT_PROVIDER: FLAT_SERVICES } }))
+    }
 }

@@ -155,14 +155,6 @@ impl Connection {
         self.more().await.is_none()
     }
 
-    /// Sends a call that becomes a job, and waits for its end.
-    pub async fn finish(&mut self, method: &str, path: &str, body: &Value) -> Answer {
-        let answer = self.call(method, path, body).await;
-        assert_eq!(answer.status, 202, "{}", answer.body);
-        let location = answer.body["location"].as_str().unwrap().to_owned();
-        self.ended(&location[location.find("/zstack").unwrap()..]).await
-    }
-
     /// Waits for a job's end.
     pub async fn ended(&mut self, location: &str) -> Answer {
         loop {

@@ -62,6 +62,9 @@ mod tests {
     fn job(phase: JobPhase, result: Option<Value>) -> Value {
         of_job(&JobRecord {
             uuid: JobUuid::random(),
+            number: 1,
+            call_digest: String::new(),
+            cancelled_by: None,
             api: "DeleteZone".to_owned(),
             params: json!({}),
             account_uuid: gantry_common::id::AccountUuid::random(),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::{api::server::parse_body, failure::Failure};
+use crate::{api::parse_body, failure::Failure};
 
 /// A message with its session taken out of its fields.
 #[derive(Debug, PartialEq)]
