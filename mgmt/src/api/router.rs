@@ -46,6 +46,12 @@ impl Router {
         Self { routes }
     }
 
+    /// The operation of that name. Clients and the reference differ in the case of a few letters: `LoginByAccount`.
+    pub fn named(&self, name: &str) -> Option<Operation> {
+        let named = |route: &&Route| route.operation.declaration.name.eq_ignore_ascii_case(name);
+        self.routes.iter().find(named).map(|route| route.operation)
+    }
+
     /// The operation that `method` and `path` mean; of several at one path, the one whose key the body holds.
     pub fn find(
         &self,
