@@ -1,7 +1,7 @@
 # Gantry: build, try, check. `make` lists what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-stop tour test coverage lint advisories bench
+.PHONY: help build demo demo-stop tour test coverage lint advisories bench fuzz-api
 
 # The tools that do not come with cargo are installed where they are missing.
 NEXTEST := $(shell command -v cargo-nextest)
@@ -24,7 +24,7 @@ tour: demo ## run the README's tour against the demo
 	tests/lab/tour
 
 test: ## every test, on real hosts: installs and builds what they need
-	tests/lab/packages.sh build lab demo
+	tests/lab/packages.sh build lab demo fuzz
 ifeq ($(NEXTEST),)
 	cargo install --locked cargo-nextest
 endif
@@ -41,6 +41,11 @@ coverage: ## what is carried out of the API's reference; writes it into the READ
 bench: demo ## what Gantry costs: starting a VM beside virsh, adding a host
 	tests/lab/bench
 
+fuzz-api: ## every operation with made-up calls, held to /openapi.json: some minutes
+	tests/lab/packages.sh build fuzz
+	cargo build --package gantry-mgmt
+	tests/openapi/fuzz
+
 lint: ## formatting, clippy, licences and bans, shell scripts
 	tests/lab/packages.sh build lab
 	cargo fmt --all --check
@@ -49,7 +54,7 @@ ifeq ($(DENY),)
 	cargo install --locked cargo-deny
 endif
 	cargo deny --all-features check licenses bans sources
-	shellcheck .ci/run $$(awk 'FNR == 1 && /^#!.*bash/ { print FILENAME }' tests/lab/*)
+	shellcheck .ci/run $$(awk 'FNR == 1 && /^#!.*bash/ { print FILENAME }' tests/lab/* tests/openapi/*)
 	shellcheck --shell=dash $$(awk 'FNR == 1 && /^#!\/bin\/sh/ { print FILENAME }' tests/lab/*)
 
 advisories: ## known vulnerabilities of the dependencies; needs the internet

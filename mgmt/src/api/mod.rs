@@ -2,6 +2,8 @@
 
 mod chapter;
 mod declaration;
+mod docs;
+pub mod openapi;
 mod operation;
 mod parameter;
 mod reply;

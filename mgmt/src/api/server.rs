@@ -8,7 +8,10 @@ use axum::{
     response::Response,
 };
 use gantry_common::{error::ErrorKind, id::JobUuid};
-use http::{HeaderMap, HeaderValue, Method as HttpMethod, StatusCode, Uri, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, HeaderValue, Method as HttpMethod, StatusCode, Uri,
+    header::{ALLOW, CONTENT_TYPE},
+};
 use serde_json::{Map, Value, json};
 
 use super::{Answer, Caller, Declaration, Handler, Method, RawRequest, authenticate, check};
@@ -23,6 +26,9 @@ use crate::{
 /// The path below which the API stands.
 pub const BASE: &str = "/zstack/v1";
 
+/// The path below it at which jobs are asked for.
+const JOBS: &str = "/api-jobs/";
+
 /// The largest body a request may have.
 const BODY_LIMIT_BYTES: usize = 4 * 1024 * 1024;
 
@@ -30,6 +36,8 @@ const BODY_LIMIT_BYTES: usize = 4 * 1024 * 1024;
 pub fn application(node: Arc<Node>) -> axum::Router {
     axum::Router::new()
         .route("/gantry/v1/join", axum::routing::post(crate::hosts::join_endpoint))
+        .route("/openapi.json", axum::routing::get(super::openapi::serve))
+        .merge(super::docs::routes())
         .fallback(handle)
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .with_state(node)
@@ -55,12 +63,31 @@ async fn handle(
     body: Bytes,
 ) -> Response {
     let mut ignored = Vec::new();
+    let mut allow = None;
     let reply = answer(&node, from, &method, &uri, &headers, &body, &mut ignored).await.unwrap_or_else(|failure| {
         let status = StatusCode::from_u16(failure.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         tracing::info!(%method, path = uri.path(), code = failure.kind.code(), details = failure.details, "refused");
+        if failure.kind == ErrorKind::WrongMethod {
+            allow = below_base(&uri).and_then(|path| allowed(&node, &path));
+        }
         Reply { status, body: failure.to_body() }
     });
-    respond(reply, &ignored)
+    let mut response = respond(reply, &ignored);
+    if let Some(methods) = allow.and_then(|methods| HeaderValue::from_str(&methods).ok()) {
+        response.headers_mut().insert(ALLOW, methods);
+    }
+    response
+}
+
+/// The request's path below the API's base; clients may write `//` for `/`.
+fn below_base(uri: &Uri) -> Option<String> {
+    let clean = uri.path().split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+    clean.strip_prefix(BASE.trim_start_matches('/')).map(str::to_owned)
+}
+
+/// The methods that a path takes; `None` for a path that is not there.
+fn allowed(node: &Node, path: &str) -> Option<String> {
+    if path.starts_with(JOBS) { Some("GET".to_owned()) } else { node.router.allowed(path) }
 }
 
 /// Turns a reply into the HTTP answer, which names what was ignored of the request.
@@ -100,16 +127,24 @@ async fn answer(
     ignored: &mut Vec<String>,
 ) -> Result<Reply, Failure> {
     let unknown = || Failure::new(ErrorKind::UnknownPath, format!("there is no operation at '{}'", uri.path()));
-    let clean = uri.path().split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
-    let path = clean.strip_prefix(BASE.trim_start_matches('/')).ok_or_else(unknown)?;
+    let path = &*below_base(uri).ok_or_else(unknown)?;
+    let wrong = || match allowed(node, path) {
+        Some(methods) => {
+            Failure::new(ErrorKind::WrongMethod, format!("'{path}' does not take {method}: it takes {methods}"))
+        }
+        None => unknown(),
+    };
     let method = match method.as_str() {
         "GET" => Method::Get,
         "POST" => Method::Post,
         "PUT" => Method::Put,
         "DELETE" => Method::Delete,
-        other => return Err(Failure::new(ErrorKind::WrongMethod, format!("{other} is not used by this API"))),
+        _ => return Err(wrong()),
     };
-    if let Some(job) = path.strip_prefix("/api-jobs/") {
+    if let Some(job) = path.strip_prefix(JOBS) {
+        if method != Method::Get {
+            return Err(wrong());
+        }
         return poll(node, headers, job).await;
     }
     let body = parse_body(body)?;
