@@ -1,6 +1,7 @@
 //! Gantry's management node: inventory, REST API, jobs, scheduling, hosts.
 
 pub mod api;
+pub mod background;
 pub mod cleanup;
 pub mod clock;
 pub mod config;
@@ -15,5 +16,6 @@ pub mod query;
 pub mod resource;
 pub mod seal;
 pub mod secret;
+pub mod settings;
 pub mod store;
 pub mod vm;

@@ -1,6 +1,7 @@
 //! The management node: everything its parts share, how it starts, and how it talks to its hosts.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -22,6 +23,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     api::{Handler, Operation, Router},
+    background,
     clock::Timestamp,
     config::Config,
     failure::Failure,
@@ -32,8 +34,9 @@ use crate::{
     },
     job::{self, FailPoint, JobHandler, Jobs},
     operations,
-    resource::{Account, ConnectionStatus, Host, Machine, NetworkServiceProvider},
+    resource::{Account, ConnectionStatus, Host, Machine, ManagementNode, NetworkServiceProvider},
     seal::Seal,
+    settings::Settings,
     store::{SqlValue, Store, Tx},
 };
 
@@ -43,12 +46,6 @@ const RECONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the node's start waits for the hosts that were there when it ended, so that what it resumes, and calls that
 /// come at once, find them.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
-
-/// Finished jobs are kept this long.
-const JOB_LIFETIME: Duration = Duration::from_secs(2 * 24 * 3600);
-
-/// How often what has expired is swept out.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Logins checked at the same time: each takes much memory and time on purpose.
 const LOGIN_SLOTS: usize = 2;
@@ -62,10 +59,12 @@ pub struct Node {
     pub uuid: NodeUuid,
     /// The operator's account.
     pub admin: AccountUuid,
-    /// Its settings.
+    /// What it was started with.
     pub config: Config,
     /// The inventory.
     pub store: Store,
+    /// Its global settings.
+    pub settings: Arc<Settings>,
     /// Seals secrets in the inventory.
     pub seal: Seal,
     /// Its jobs.
@@ -90,7 +89,7 @@ pub struct Node {
 
 /// How the node is started.
 pub struct Start {
-    /// Its settings.
+    /// What it is started with.
     pub config: Config,
     /// The operator's password for a new inventory; one is made up where it is left out.
     pub admin_password: Option<String>,
@@ -111,6 +110,8 @@ impl Node {
         let uuid = node_uuid(&store).await?;
         let admin = admin_account(&store, &data, admin_password).await?;
         flat_provider(&store).await?;
+        join(&store, uuid, config.listen).await?;
+        let settings = Arc::new(Settings::open(&store).await?);
         let operations = operations::all();
         let observer = Arc::new(Observer::default());
         let node = Arc::new(Self {
@@ -119,8 +120,9 @@ impl Node {
             config,
             store,
             seal,
+            settings: settings.clone(),
             jobs: Jobs::new(failpoint),
-            fleet: Fleet::new(authority.clone(), observer.clone())?,
+            fleet: Fleet::new(authority.clone(), observer.clone(), settings)?,
             looks: Looks::default(),
             authority,
             router: Router::new(&operations),
@@ -149,7 +151,7 @@ impl Node {
         job::resume_posting(self).await?;
         tracing::info!(node = %self.uuid, open_jobs = jobs, "the node has taken up where it ended");
         self.ready.store(true, Ordering::Release);
-        tokio::spawn(sweep(self.clone()));
+        background::start(self);
         Ok(())
     }
 
@@ -280,6 +282,26 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Records that the node was started.
+async fn join(store: &Store, uuid: NodeUuid, listen: SocketAddr) -> Result<(), Failure> {
+    let host_name = if listen.ip().is_unspecified() {
+        std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
+    } else {
+        listen.ip().to_string()
+    };
+    let now = Timestamp::now();
+    store
+        .write(move |tx| {
+            let joined = ManagementNode { uuid, host_name, join_date: now, heart_beat: now };
+            if !tx.save(&joined)? {
+                tx.insert(&joined)?;
+            }
+            Ok(())
+        })
+        .await
+}
+
 async fn flat_provider(store: &Store) -> Result<(), Failure> {
     store
         .write(|tx| {
@@ -313,24 +335,4 @@ fn forget_connections(tx: &Tx<'_>) -> Result<Vec<Machine>, Failure> {
         tx.save(&Machine { status: ConnectionStatus::Disconnected, ..machine.clone() })?;
     }
     Ok(machines)
-}
-
-async fn sweep(node: Arc<Node>) {
-    loop {
-        let now = Timestamp::now();
-        let kept_from =
-            Timestamp::from_millis(now.millis() - i64::try_from(JOB_LIFETIME.as_millis()).unwrap_or(i64::MAX));
-        let swept = node
-            .store
-            .write(move |tx| {
-                tx.drop_expired_sessions(now)?;
-                tx.drop_expired_join_tokens(now)?;
-                tx.drop_finished_jobs(kept_from).map_err(Failure::from)
-            })
-            .await;
-        if let Err(error) = swept {
-            tracing::error!(%error, "what has expired could not be swept out");
-        }
-        tokio::time::sleep(SWEEP_INTERVAL).await;
-    }
 }

@@ -22,6 +22,7 @@ use super::{
     progress::ProgressBoard,
     watcher::{HostState, Watcher},
 };
+use crate::settings::Settings;
 
 /// Hosts that are dialled at the same time, so that thousands of them do not wait for each other's handshakes.
 const MAX_DIALS: usize = 128;
@@ -54,6 +55,7 @@ pub(super) struct Shared {
     pub tls: Arc<ClientConfig>,
     pub authority: Arc<Authority>,
     pub observer: Arc<dyn FleetObserver>,
+    pub settings: Arc<Settings>,
     pub dials: Semaphore,
     pub progress: ProgressBoard,
 }
@@ -86,11 +88,16 @@ pub enum WaitError {
 
 impl Fleet {
     /// A fleet without hosts. The hosts' certificates are those of `authority`, which also renews them.
-    pub fn new(authority: Arc<Authority>, observer: Arc<dyn FleetObserver>) -> Result<Self, PkiError> {
+    pub fn new(
+        authority: Arc<Authority>,
+        observer: Arc<dyn FleetObserver>,
+        settings: Arc<Settings>,
+    ) -> Result<Self, PkiError> {
         let shared = Shared {
             tls: authority.client_config()?,
             authority,
             observer,
+            settings,
             dials: Semaphore::new(MAX_DIALS),
             progress: ProgressBoard::default(),
         };

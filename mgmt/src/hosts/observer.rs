@@ -4,12 +4,18 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use async_trait::async_trait;
 use gantry_common::{
-    agent::{Event, ForeignDomain, HostFacts, Snapshot},
+    agent::{Event, ForeignDomain, Snapshot},
     id::HostUuid,
 };
 use serde_json::json;
 
-use super::{fleet::FleetObserver, host_tags, prepare::prepare_host, vm_states};
+use super::{
+    capacity::{self, CapacityRules},
+    fleet::FleetObserver,
+    host_tags,
+    prepare::prepare_host,
+    vm_states,
+};
 use crate::{
     cleanup,
     clock::Timestamp,
@@ -92,8 +98,7 @@ async fn came_up(node: &Arc<Node>, machine: HostUuid, snapshot: &Snapshot) -> Re
 /// Everything a host sees, and by it what does not run there any more.
 async fn take_snapshot(node: &Arc<Node>, machine: HostUuid, snapshot: &Snapshot) -> Result<(), Failure> {
     let facts = snapshot.facts.clone();
-    let (cpu, memory) = (node.config.cpu_overcommit, node.config.memory_overcommit);
-    let reserve = node.config.host_reserved_memory_bytes;
+    let rules = CapacityRules::from(&*node.settings.now());
     let foreign = snapshot.foreign.clone();
     node.store
         .write(move |tx| {
@@ -103,10 +108,12 @@ async fn take_snapshot(node: &Arc<Node>, machine: HostUuid, snapshot: &Snapshot)
             tx.save(&known)?;
             host_tags::set_fact_tags(tx, machine, &facts)?;
             host_tags::set_foreign_tags(tx, machine, &foreign)?;
-            // Domains that others made take their share of the host.
-            let foreign_memory: u64 = foreign.iter().map(|domain| domain.memory_bytes).sum();
-            let memory_bytes = facts.memory_bytes.saturating_sub(reserve).saturating_sub(foreign_memory);
-            record_facts(tx, machine, &facts, scaled(u64::from(facts.cpu_num), cpu), scaled(memory_bytes, memory))
+            if let Some(mut host) = tx.get::<Host>(machine)? {
+                host.cpu_num = facts.cpu_num;
+                host.cpu_sockets = facts.cpu_sockets;
+                tx.save(&host)?;
+            }
+            capacity::recount_host(tx, machine, rules)
         })
         .await?;
     match &snapshot.vms {
@@ -115,28 +122,15 @@ async fn take_snapshot(node: &Arc<Node>, machine: HostUuid, snapshot: &Snapshot)
     }
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-fn scaled(amount: u64, ratio: f64) -> u64 {
-    (amount as f64 * ratio) as u64
-}
-
-fn record_facts(tx: &Tx<'_>, host: HostUuid, facts: &HostFacts, cpu: u64, memory_bytes: u64) -> Result<(), Failure> {
-    if let Some(mut known) = tx.get::<Host>(host)? {
-        known.cpu_num = facts.cpu_num;
-        known.cpu_sockets = facts.cpu_sockets;
-        tx.save(&known)?;
-        tx.set_host_totals(host, cpu, memory_bytes)?;
-    }
-    Ok(())
-}
-
 async fn record_foreign(node: &Arc<Node>, machine: HostUuid, domains: Vec<ForeignDomain>) -> Result<(), Failure> {
+    let rules = CapacityRules::from(&*node.settings.now());
     node.store
         .write(move |tx| {
             if let Some(mut known) = tx.get::<Machine>(machine)? {
                 known.foreign_domains = json!(domains);
                 tx.save(&known)?;
                 host_tags::set_foreign_tags(tx, machine, &domains)?;
+                capacity::recount_host(tx, machine, rules)?;
             }
             Ok(())
         })

@@ -7,6 +7,7 @@ use gantry_common::{
     id::{HostUuid, L3NetworkUuid, OperationId},
 };
 
+use super::capacity::CapacityRules;
 use crate::{
     failure::Failure,
     network,
@@ -34,6 +35,19 @@ pub async fn prepare_host(node: &Arc<Node>, machine: HostUuid) -> Result<(), Fai
     }
     for backup in backups {
         note(open_backup(node, machine, backup).await);
+    }
+    first
+}
+
+/// Opens the storages of a machine again, which tells how full they are. The first failure is reported.
+pub async fn open_storages(node: &Arc<Node>, machine: HostUuid) -> Result<(), Failure> {
+    let (_, storages, backups) = node.store.read(move |tx| needs(tx, machine)).await?;
+    let mut first = Ok(());
+    for storage in storages {
+        first = first.and(open_primary(node, machine, storage).await);
+    }
+    for backup in backups {
+        first = first.and(open_backup(node, machine, backup).await);
     }
     first
 }
@@ -77,7 +91,7 @@ fn needs(tx: &Tx<'_>, machine: HostUuid) -> Result<Needs, Failure> {
 
 async fn open_primary(node: &Arc<Node>, host: HostUuid, storage: PrimaryStorage) -> Result<(), Failure> {
     let capacity = node.call(host, OperationId::random(), OpenStorage { root: storage.url.clone() }).await?;
-    let overcommit = node.config.storage_overcommit;
+    let rules = CapacityRules::from(&*node.settings.now());
     node.store
         .write(move |tx| {
             if let Some(mut storage) = tx.get::<PrimaryStorage>(storage.uuid)? {
@@ -88,7 +102,7 @@ async fn open_primary(node: &Arc<Node>, host: HostUuid, storage: PrimaryStorage)
                     host,
                     capacity.total_bytes,
                     capacity.available_bytes,
-                    overcommit,
+                    rules.storage,
                 )?;
             }
             Ok(())

@@ -96,6 +96,33 @@ pub async fn accept(node: &Arc<Node>, accepted: Accepted) -> Result<JobUuid, Fai
     }
 }
 
+/// Runs an operation that the node itself asks for, and waits for its end.
+pub async fn run<O: JobOperation>(node: &Arc<Node>, parameters: Value) -> Result<Value, Failure> {
+    let record = JobRecord {
+        uuid: JobUuid::random(),
+        api: O::declaration().name.to_owned(),
+        params: parameters,
+        account_uuid: node.admin,
+        webhook: None,
+        phase: JobPhase::Running,
+        step: 0,
+        state: Value::Null,
+        result: None,
+        accepted_date: Timestamp::now(),
+        finished_date: None,
+    };
+    let (uuid, stored) = (record.uuid, record.clone());
+    node.store.write(move |tx| tx.insert_job(&stored).map_err(Failure::from)).await?;
+    drive::<O>(node.clone(), record).await;
+    let ended = node.store.read(move |tx| tx.job(uuid).map_err(Failure::from)).await?;
+    let result = ended.as_ref().and_then(|job| job.result.clone()).unwrap_or_default();
+    if ended.is_some_and(|job| job.phase == JobPhase::Succeeded) {
+        return Ok(result);
+    }
+    let details = result["error"]["details"].as_str().unwrap_or("its end could not be stored").to_owned();
+    Err(Failure::new(ErrorKind::Refused, details))
+}
+
 /// Takes up every job that had not ended when the node did.
 pub async fn resume_jobs(node: &Arc<Node>) -> Result<usize, Failure> {
     let open = node.store.read(|tx| tx.open_jobs().map_err(Failure::from)).await?;

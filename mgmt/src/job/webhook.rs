@@ -15,8 +15,6 @@ use crate::{
 const ATTEMPT: Duration = Duration::from_secs(10);
 /// How long to wait between attempts, at first and at the most.
 const WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
-/// How long after its end a job's result is still posted.
-const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
 
 /// Posts a job's result in the background, if its caller asked for that.
 pub async fn post(node: &Arc<Node>, job: JobUuid) {
@@ -41,7 +39,7 @@ async fn deliver(node: Arc<Node>, job: JobRecord) {
     let Some(url) = job.webhook.as_deref() else { return };
     let body = job.result.unwrap_or_default().to_string();
     let success = job.phase == JobPhase::Succeeded;
-    let deadline = job.finished_date.unwrap_or_else(Timestamp::now).plus(GIVE_UP);
+    let finished = job.finished_date.unwrap_or_else(Timestamp::now);
     let mut wait = WAIT.0;
     loop {
         let sent = node
@@ -63,7 +61,7 @@ async fn deliver(node: Arc<Node>, job: JobRecord) {
                 tracing::warn!(job = %job.uuid, error = %error.without_url(), "the webhook's receiver is away");
             }
         }
-        if Timestamp::now().plus(wait) > deadline {
+        if Timestamp::now().plus(wait) > finished.plus(node.settings.now().webhook_give_up) {
             tracing::error!(job = %job.uuid, "the webhook's receiver never answered: given up");
             break;
         }

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::making::{make, put_tags, readable_name, refuse_if_used, require};
 use crate::{
     api::{Operation, job, query},
+    background::expunge_image,
     cleanup::{Cleanup, clean_up},
     clock::Timestamp,
     failure::Failure,
@@ -24,6 +25,7 @@ use crate::{
         AdminState, BackupStorage, ConnectionStatus, GuestPlatform, Image, ImageBackupStorageRef, MediaStatus,
         MediaType, VmInstance,
     },
+    settings::DeletionPolicy,
     store::{SqlValue, Tx},
 };
 
@@ -229,6 +231,16 @@ fn record_image(tx: &Tx<'_>, run: &mut Recording<'_, AddImage>) -> Result<(), Fa
                 ),
             ));
         }
+        let reserved_bytes = run.node.settings.now().backup_reserved_bytes;
+        if storage.available_capacity < reserved_bytes {
+            return Err(Failure::new(
+                ErrorKind::NoStorageCapacity,
+                format!(
+                    "backup storage '{}' has {} bytes left, and the setting backupStorage reservedCapacity keeps {reserved_bytes} of them: free space or lower the setting",
+                    storage.name, storage.available_capacity
+                ),
+            ));
+        }
         let path = format!("{}/images/{uuid}/{uuid}.{}", storage.url, format.as_str());
         let copy = ImageBackupStorageRef {
             image_uuid: uuid,
@@ -317,22 +329,32 @@ impl JobOperation for DeleteImage {
     }
 
     fn steps() -> Vec<Step<Self>> {
-        vec![Step::record("put the image aside", |tx, run| {
-            let mut image = require::<Image>(tx, "uuid", run.params.uuid)?;
-            if image.status == MediaStatus::Deleted {
-                return Ok(());
-            }
-            if let Some(asked) = &run.params.backup_storage_uuids
-                && copies(tx, image.uuid)?.iter().any(|copy| !asked.contains(&copy.backup_storage_uuid))
-            {
-                let remedy = "an image is deleted from all of its backup storages at once: name all or none";
-                return Err(Failure::argument("backupStorageUuids", format!("{asked:?}"), remedy));
-            }
-            image.status = MediaStatus::Deleted;
-            image.last_op_date = Timestamp::now();
-            tx.save(&image)?;
-            set_copies(tx, image.uuid, MediaStatus::Deleted)
-        })]
+        vec![
+            Step::record("put the image aside", |tx, run: &mut Recording<'_, Self>| {
+                let mut image = require::<Image>(tx, "uuid", run.params.uuid)?;
+                if image.status == MediaStatus::Deleted {
+                    return Ok(());
+                }
+                if let Some(asked) = &run.params.backup_storage_uuids
+                    && copies(tx, image.uuid)?.iter().any(|copy| !asked.contains(&copy.backup_storage_uuid))
+                {
+                    let remedy = "an image is deleted from all of its backup storages at once: name all or none";
+                    return Err(Failure::argument("backupStorageUuids", format!("{asked:?}"), remedy));
+                }
+                image.status = MediaStatus::Deleted;
+                image.last_op_date = Timestamp::now();
+                tx.save(&image)?;
+                set_copies(tx, image.uuid, MediaStatus::Deleted)
+            }),
+            Step::remote("have it expunged, where that is the policy", |run: Run<Self>| async move {
+                if run.node.settings.now().image_deletion_policy == DeletionPolicy::Direct {
+                    let (node, image) = (run.node.clone(), run.params.uuid);
+                    // It waits for this job's end.
+                    tokio::spawn(async move { expunge_image(&node, image).await });
+                }
+                Ok(())
+            }),
+        ]
     }
 }
 

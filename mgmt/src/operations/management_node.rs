@@ -4,15 +4,27 @@ use gantry_common::{error::ErrorKind, id::JobUuid};
 use serde_json::{Value, json};
 
 use crate::{
-    api::{Caller, Operation, SyncOperation, sync},
+    api::{Caller, Operation, SyncOperation, query, sync},
     clock::Timestamp,
     failure::Failure,
     operation,
+    resource::ManagementNode,
 };
 
 /// The operations of this chapter.
 pub fn operations() -> Vec<Operation> {
-    vec![sync::<GetVersion>(), sync::<GetCurrentTime>(), sync::<IsReadyToGo>(), sync::<GetTaskProgress>()]
+    vec![
+        query::<QueryManagementNode>(ManagementNode::declaration),
+        sync::<GetVersion>(),
+        sync::<GetCurrentTime>(),
+        sync::<IsReadyToGo>(),
+        sync::<GetTaskProgress>(),
+    ]
+}
+
+operation! {
+    /// Queries management nodes.
+    QueryManagementNode, "11.1.1", Get "/management-nodes" | "/management-nodes/{uuid}", Sync; {}
 }
 
 /// The version of the published API that is served; clients choose their behaviour by it.

@@ -3,6 +3,7 @@
 mod backup_storage;
 mod cluster;
 mod disk_offering;
+mod global_config;
 mod host;
 mod image;
 mod instance_offering;
@@ -19,8 +20,10 @@ mod vm_instance;
 mod volume;
 mod zone;
 
+pub(crate) use image::ExpungeImage;
 pub(crate) use making::require;
 pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES};
+pub(crate) use vm_instance::ExpungeVmInstance;
 
 use crate::api::Operation;
 
@@ -29,6 +32,7 @@ pub fn all() -> Vec<Operation> {
     [
         login::operations(),
         management_node::operations(),
+        global_config::operations(),
         zone::operations(),
         cluster::operations(),
         host::operations(),

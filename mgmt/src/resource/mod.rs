@@ -7,8 +7,10 @@ mod enums;
 mod hosts;
 mod identity;
 mod images;
+mod management;
 mod networks;
 mod offerings;
+mod settings;
 mod storage;
 mod tags;
 mod topology;
@@ -21,8 +23,10 @@ pub use enums::*;
 pub use hosts::*;
 pub use identity::*;
 pub use images::*;
+pub use management::*;
 pub use networks::*;
 pub use offerings::*;
+pub use settings::*;
 pub use storage::*;
 pub use tags::*;
 pub use topology::*;
@@ -40,6 +44,8 @@ pub static ALL: LazyLock<Vec<&'static Declaration>> = LazyLock::new(|| {
         vms::ALL,
         tags::ALL,
         identity::ALL,
+        settings::ALL,
+        management::ALL,
     ]
     .into_iter()
     .flatten()

@@ -4,7 +4,8 @@ use rusqlite::Connection;
 
 use super::StoreError;
 
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first_tour.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/0001_first_tour.sql"), include_str!("migrations/0003_settings.sql")];
 
 /// Brings the database to this program's version, each step in a transaction of its own.
 pub fn run(connection: &mut Connection) -> Result<(), StoreError> {

@@ -13,6 +13,7 @@ mod join_tokens;
 mod migrations;
 mod reader;
 mod sessions;
+mod settings;
 mod table;
 mod value;
 mod writer;
