@@ -1,6 +1,9 @@
 //! Dates as the store keeps them and as the API writes them.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 
@@ -48,6 +51,12 @@ impl Timestamp {
             .iter()
             .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
             .map(|date| Self(date.and_utc().timestamp_millis()))
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        Self(DateTime::<Utc>::from(time).timestamp_millis())
     }
 }
 

@@ -33,10 +33,11 @@ use crate::{
         pki::Authority,
     },
     job::{self, FailPoint, JobHandler, Jobs},
+    notification::Notice,
     operations,
-    resource::{Account, ConnectionStatus, Host, Machine, ManagementNode, NetworkServiceProvider},
+    resource::{Account, ConnectionStatus, Host, Machine, ManagementNode, NetworkServiceProvider, NotificationType},
     seal::Seal,
-    settings::Settings,
+    settings::{Settings, Values},
     store::{SqlValue, Store, Tx},
 };
 
@@ -108,10 +109,10 @@ impl Node {
         let seal = Seal::open_or_create(&data.join("seal.key"))?;
         let authority = Authority::open_or_create(&data.join("pki"))?;
         let uuid = node_uuid(&store).await?;
+        let settings = Arc::new(Settings::open(&store).await?);
         let admin = admin_account(&store, &data, admin_password).await?;
         flat_provider(&store).await?;
         join(&store, uuid, config.listen).await?;
-        let settings = Arc::new(Settings::open(&store).await?);
         let operations = operations::all();
         let observer = Arc::new(Observer::default());
         let node = Arc::new(Self {
@@ -293,6 +294,16 @@ async fn join(store: &Store, uuid: NodeUuid, listen: SocketAddr) -> Result<(), F
     let now = Timestamp::now();
     store
         .write(move |tx| {
+            if let Some(before) = tx.get::<ManagementNode>(uuid)? {
+                Notice::new(
+                    NotificationType::Info,
+                    "the management node was away from %s to %s (UTC)",
+                    [before.heart_beat.to_string(), now.to_string()],
+                )
+                .about::<ManagementNode>(uuid)
+                .record(tx, &Values::load(tx)?)?;
+            }
+            tx.reset_cleanups()?;
             let joined = ManagementNode { uuid, host_name, join_date: now, heart_beat: now };
             if !tx.save(&joined)? {
                 tx.insert(&joined)?;

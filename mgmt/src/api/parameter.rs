@@ -89,6 +89,8 @@ uuid_types!(
     VmUuid,
     NicUuid,
     TagUuid,
+    NotificationUuid,
+    GcJobUuid,
 );
 
 impl<T: ParameterType> ParameterType for Option<T> {

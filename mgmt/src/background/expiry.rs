@@ -21,3 +21,15 @@ pub async fn remove_jobs(node: Arc<Node>) -> Result<(), Failure> {
     let kept_from = Timestamp::now().minus(node.settings.now().job_expired_period);
     node.store.write(move |tx| tx.drop_finished_jobs(kept_from).map(drop).map_err(Failure::from)).await
 }
+
+/// Removes notifications that are old.
+pub async fn remove_notifications(node: Arc<Node>) -> Result<(), Failure> {
+    let settings = node.settings.now();
+    let kept_from = Timestamp::now().minus(settings.notification_retention);
+    node.store
+        .write(move |tx| {
+            tx.drop_old_notifications(kept_from)?;
+            Ok(tx.bound_notifications(settings.notification_max)?)
+        })
+        .await
+}

@@ -8,10 +8,11 @@ use serde_json::json;
 use crate::{
     clock::Timestamp,
     failure::Failure,
-    job::{self, JobOperation},
+    job,
     node::Node,
+    notification::Notice,
     operations::{ExpungeImage, ExpungeVmInstance},
-    resource::{Image, MediaStatus, VmInstance, VmInstanceState},
+    resource::{Image, MediaStatus, NotificationType, VmInstance, VmInstanceState},
     settings::DeletionPolicy,
     store::SqlValue,
 };
@@ -50,18 +51,25 @@ pub async fn expunge_images(node: Arc<Node>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Expunges a destroyed VM. What fails is tried again when the VM is due the next time.
+/// Expunges a destroyed VM. What fails is told, and tried again when the VM is due the next time.
 pub async fn expunge_vm(node: &Arc<Node>, vm: VmUuid) {
-    run::<ExpungeVmInstance>(node, json!({ "uuid": vm })).await;
+    if let Err(failure) = job::run::<ExpungeVmInstance>(node, json!({ "uuid": vm })).await {
+        failed(vm, &failure).about::<VmInstance>(vm).tell(node).await;
+    }
 }
 
 /// Expunges a deleted image.
 pub async fn expunge_image(node: &Arc<Node>, image: ImageUuid) {
-    run::<ExpungeImage>(node, json!({ "imageUuid": image })).await;
+    if let Err(failure) = job::run::<ExpungeImage>(node, json!({ "imageUuid": image })).await {
+        failed(image, &failure).about::<Image>(image).tell(node).await;
+    }
 }
 
-async fn run<O: JobOperation>(node: &Arc<Node>, parameters: serde_json::Value) {
-    if let Err(failure) = job::run::<O>(node, parameters.clone()).await {
-        tracing::warn!(api = O::declaration().name, %parameters, error = %failure, "what is due could not be expunged");
-    }
+fn failed(resource: impl std::fmt::Display, failure: &Failure) -> Notice {
+    tracing::warn!(%resource, error = %failure, "what is due could not be expunged");
+    Notice::new(
+        NotificationType::Warning,
+        "%s was deleted long enough ago and could not be expunged: %s",
+        [resource.to_string(), failure.to_string()],
+    )
 }

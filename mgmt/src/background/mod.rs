@@ -2,16 +2,20 @@
 
 mod expiry;
 mod expunge;
+mod gc;
 mod heartbeat;
 mod measure;
 
 use std::{sync::Arc, time::Duration};
 
-pub use expunge::{expunge_image, expunge_vm};
+pub use expunge::{expunge_image, expunge_images, expunge_vm, expunge_vms};
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep_until};
 
 use crate::{failure::Failure, node::Node, settings::Values};
+
+/// How often it is looked for notifications that are old; each new one keeps their number bounded.
+const NOTIFICATION_ROUND: Duration = Duration::from_secs(600);
 
 /// One round of a pass.
 type Round = fn(Arc<Node>) -> BoxFuture<'static, Result<(), Failure>>;
@@ -24,7 +28,7 @@ struct Pass {
     round: Round,
 }
 
-const PASSES: [Pass; 6] = [
+const PASSES: [Pass; 8] = [
     Pass {
         name: "removing expired sessions",
         interval: |settings| settings.session_cleanup_interval,
@@ -49,6 +53,16 @@ const PASSES: [Pass; 6] = [
         name: "measuring storages",
         interval: |settings| settings.storage_measure_interval,
         round: |node| Box::pin(measure::measure_storages(node)),
+    },
+    Pass {
+        name: "collecting owed clean-up",
+        interval: |settings| settings.gc_retry_interval,
+        round: |node| Box::pin(gc::collect(node)),
+    },
+    Pass {
+        name: "removing old notifications",
+        interval: |_| NOTIFICATION_ROUND,
+        round: |node| Box::pin(expiry::remove_notifications(node)),
     },
     Pass {
         name: "noting the node's heartbeat",

@@ -22,7 +22,7 @@ use super::{
     progress::ProgressBoard,
     watcher::{HostState, Watcher},
 };
-use crate::settings::Settings;
+use crate::{clock::Timestamp, settings::Settings};
 
 /// Hosts that are dialled at the same time, so that thousands of them do not wait for each other's handshakes.
 const MAX_DIALS: usize = 128;
@@ -38,6 +38,9 @@ pub trait FleetObserver: Send + Sync + 'static {
 
     /// The host told something: any event but progress and heartbeats.
     async fn event(&self, host: HostUuid, event: Event);
+
+    /// The host's certificate, valid until the given moment, is due and could not be renewed.
+    async fn renewal_failed(&self, _host: HostUuid, _until: Timestamp, _reason: &str) {}
 
     /// The host was lost, or could not be reached. While it stays away this comes again only with another reason.
     async fn disconnected(&self, host: HostUuid, reason: &str);

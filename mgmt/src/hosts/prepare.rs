@@ -12,8 +12,10 @@ use crate::{
     failure::Failure,
     network,
     node::Node,
+    notification::Notice,
     resource::{
-        BackupStorage, ConnectionStatus, Host, L3Network, PrimaryStorage, PrimaryStorageClusterRef, VmInstance, VmNic,
+        BackupStorage, ConnectionStatus, Host, L3Network, NotificationType, PrimaryStorage, PrimaryStorageClusterRef,
+        VmInstance, VmNic,
     },
     store::{SqlValue, Tx},
 };
@@ -91,12 +93,20 @@ fn needs(tx: &Tx<'_>, machine: HostUuid) -> Result<Needs, Failure> {
 
 async fn open_primary(node: &Arc<Node>, host: HostUuid, storage: PrimaryStorage) -> Result<(), Failure> {
     let capacity = node.call(host, OperationId::random(), OpenStorage { root: storage.url.clone() }).await?;
-    let rules = CapacityRules::from(&*node.settings.now());
+    let settings = node.settings.now();
+    let rules = CapacityRules::from(&*settings);
     node.store
         .write(move |tx| {
             if let Some(mut storage) = tx.get::<PrimaryStorage>(storage.uuid)? {
                 storage.status = ConnectionStatus::Connected;
                 tx.save(&storage)?;
+                let is_full = |tx: &Tx<'_>| {
+                    let local = tx.local_storage(storage.uuid, host)?;
+                    Ok::<_, Failure>(
+                        local.is_some_and(|local| local.is_fuller_than(settings.storage_physical_threshold)),
+                    )
+                };
+                let was_full = is_full(tx)?;
                 tx.observe_local_storage(
                     storage.uuid,
                     host,
@@ -104,10 +114,22 @@ async fn open_primary(node: &Arc<Node>, host: HostUuid, storage: PrimaryStorage)
                     capacity.available_bytes,
                     rules.storage,
                 )?;
+                if !was_full && is_full(tx)? {
+                    running_full(&storage, host, capacity.available_bytes).record(tx, &settings)?;
+                }
             }
             Ok(())
         })
         .await
+}
+
+fn running_full(storage: &PrimaryStorage, host: HostUuid, available_bytes: u64) -> Notice {
+    Notice::new(
+        NotificationType::Warning,
+        "primary storage '%s' has %s bytes left on host %s and gets no new volumes there: free space, or raise the setting mevoco threshold.primaryStorage.physicalCapacity",
+        [storage.name.clone(), available_bytes.to_string(), host.to_string()],
+    )
+    .about::<PrimaryStorage>(storage.uuid)
 }
 
 async fn open_backup(node: &Arc<Node>, machine: HostUuid, backup: BackupStorage) -> Result<(), Failure> {

@@ -18,6 +18,7 @@ use super::{
     link::{ConnectError, EventReader, HostEndpoint, Link},
     renewal,
 };
+use crate::clock::Timestamp;
 
 /// How long an agent may take to look at everything it has.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -188,7 +189,7 @@ impl Watcher {
         let mut delivery: Slot<()> = Some(Box::pin(async move { observer.connected(host, &snapshot).await }));
         let mut queued = VecDeque::new();
         let mut silent_until = Instant::now() + self.max_silence();
-        let mut renewal: Slot<Option<CertificateFacts>> = None;
+        let mut renewal: Slot<Result<CertificateFacts, String>> = None;
         let mut certificate = *link.certificate();
         let mut look_at_certificate = Instant::now();
 
@@ -230,11 +231,16 @@ impl Watcher {
                     }
                 }
                 renewed = finished(&mut renewal) => {
-                    let wait = if let Some(renewed) = renewed {
-                        certificate = renewed;
-                        RENEWAL_CHECK
-                    } else {
-                        RENEWAL_RETRY
+                    let wait = match renewed {
+                        Ok(renewed) => {
+                            certificate = renewed;
+                            RENEWAL_CHECK
+                        }
+                        Err(reason) => {
+                            let until = Timestamp::from(certificate.not_after);
+                            self.shared.observer.renewal_failed(host, until, &reason).await;
+                            RENEWAL_RETRY
+                        }
                     };
                     look_at_certificate = Instant::now() + wait;
                 }

@@ -8,6 +8,8 @@ use crate::{
     clock::Timestamp,
     failure::Failure,
     node::Node,
+    notification::Notice,
+    resource::NotificationType,
     store::{JobPhase, JobRecord},
 };
 
@@ -63,6 +65,13 @@ async fn deliver(node: Arc<Node>, job: JobRecord) {
         }
         if Timestamp::now().plus(wait) > finished.plus(node.settings.now().webhook_give_up) {
             tracing::error!(job = %job.uuid, "the webhook's receiver never answered: given up");
+            Notice::new(
+                NotificationType::Warning,
+                "the result of job %s did not arrive at its webhook and is given up",
+                [job.uuid.to_string()],
+            )
+            .tell(&node)
+            .await;
             break;
         }
         tokio::time::sleep(wait).await;

@@ -1,8 +1,10 @@
 //! The operations, by the chapters of the published reference: each file holds declarations with their handlers.
 
 mod backup_storage;
+mod capacity;
 mod cluster;
 mod disk_offering;
+mod gc_job;
 mod global_config;
 mod host;
 mod image;
@@ -14,6 +16,7 @@ mod login;
 mod making;
 mod management_node;
 mod network_service;
+mod notification;
 mod primary_storage;
 mod tag;
 mod vm_instance;
@@ -33,6 +36,9 @@ pub fn all() -> Vec<Operation> {
         login::operations(),
         management_node::operations(),
         global_config::operations(),
+        capacity::operations(),
+        notification::operations(),
+        gc_job::operations(),
         zone::operations(),
         cluster::operations(),
         host::operations(),

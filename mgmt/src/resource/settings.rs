@@ -27,6 +27,10 @@ text_enum! {
         PrimaryStorage = "primaryStorage",
         /// Backup storages.
         BackupStorage = "backupStorage",
+        /// Clean-up that hosts owe.
+        Gc = "gc",
+        /// Notifications.
+        Notification = "notification",
         /// The management node.
         ManagementServer = "managementServer",
     }

@@ -51,6 +51,17 @@ settings! {
     /// How often the management node notes that it is there.
     heartbeat_interval: Seconds = ManagementServer "node.heartbeatInterval", "10", 1..=3600;
 
+    /// How often hosts are asked again for clean-up that they owe.
+    gc_retry_interval: Seconds = Gc "retryInterval", "600", 1..=DAY;
+    /// How often a host that answers is asked for clean-up that it does not do, before that is left to an operator.
+    gc_max_attempts: Count = Gc "maxAttempts", "50", 1..=1_000_000;
+    /// How long a clean-up that is done is still shown.
+    gc_retention: Seconds = Gc "retentionTime", "1209600", 0..=YEAR;
+    /// How long a notification is kept.
+    notification_retention: Seconds = Notification "retentionTime", "2592000", MINUTE..=10 * YEAR;
+    /// How many notifications are kept; the oldest go first.
+    notification_max: Count = Notification "maxNumber", "10000", 1..=1_000_000;
+
     /// What becomes of a destroyed VM: it is expunged at once (Direct), when it is old enough (Delay), or by hand (Never).
     vm_deletion_policy: DeletionPolicy = Vm "deletionPolicy", "Delay", ();
     /// How long a destroyed VM can be recovered before it is expunged.

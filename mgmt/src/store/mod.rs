@@ -11,6 +11,7 @@ mod image_cache;
 mod jobs;
 mod join_tokens;
 mod migrations;
+mod notifications;
 mod reader;
 mod sessions;
 mod settings;

@@ -168,6 +168,8 @@ texts!(
     id::VmUuid,
     id::NicUuid,
     id::TagUuid,
+    id::NotificationUuid,
+    id::GcJobUuid,
     id::OperationId,
     Ipv4Addr,
     MacAddress,

@@ -2,17 +2,21 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use gantry_common::{agent::*, id::VmUuid};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, broadcast};
 use tokio_stream::wrappers::BroadcastStream;
 
-/// The host. `pause_vm` waits for `gate`, `measure_volume` reports progress until it is cancelled.
+/// The host. `pause_vm` waits for `gate`, `measure_volume` reports progress until it is cancelled, `delete_volume` notes the
+/// path unless it refuses.
 pub struct Double {
+    pub deleted: Mutex<Vec<String>>,
+    pub refuses: AtomicBool,
     pub gate: Notify,
     pub begun: Notify,
     pub pauses: AtomicU64,
@@ -22,7 +26,14 @@ pub struct Double {
 impl Double {
     pub fn new() -> Arc<Self> {
         let told = broadcast::Sender::new(4096);
-        Arc::new(Self { gate: Notify::new(), begun: Notify::new(), pauses: AtomicU64::new(0), told })
+        Arc::new(Self {
+            deleted: Mutex::default(),
+            refuses: AtomicBool::new(false),
+            gate: Notify::new(),
+            begun: Notify::new(),
+            pauses: AtomicU64::new(0),
+            told,
+        })
     }
 
     pub fn tell(&self, revision: u64) {
@@ -79,6 +90,14 @@ macro_rules! double {
                 Err(AgentError::Cancelled)
             }
 
+            async fn delete_volume(&self, _: Call, command: DeleteVolume) -> Result<(), AgentError> {
+                if self.refuses.load(Ordering::SeqCst) {
+                    return Err(AgentError::Internal { reason: "the double refuses".to_owned() });
+                }
+                self.deleted.lock().push(command.path);
+                Ok(())
+            }
+
             fn events(&self) -> EventStream {
                 let told = BroadcastStream::new(self.told.subscribe()).filter_map(async |event| event.ok());
                 stream::iter([snapshot()]).chain(told).boxed()
@@ -95,7 +114,6 @@ double! {
     remove_network(RemoveNetwork) -> ();
     open_storage(OpenStorage) -> StorageCapacity;
     create_volume(CreateVolume) -> VolumeSize;
-    delete_volume(DeleteVolume) -> ();
     add_image(AddImage) -> ImageFacts;
     delete_image(DeleteImage) -> ();
     cache_image(CacheImage) -> ImageFacts;
