@@ -13,6 +13,7 @@ pub mod node;
 pub mod notification;
 pub mod onboarding;
 pub mod operations;
+pub mod password;
 pub mod query;
 pub mod resource;
 pub mod seal;

@@ -10,7 +10,6 @@ use std::{
 };
 
 use anyhow::Context;
-use argon2::{Argon2, PasswordHasher, password_hash::SaltString};
 use futures_util::future::join_all;
 use gantry_common::{
     agent::Command,
@@ -18,7 +17,6 @@ use gantry_common::{
     id::{AccountUuid, HostUuid, NetworkServiceProviderUuid, NodeUuid, OperationId, SessionUuid},
 };
 use serde_json::json;
-use sha2::{Digest, Sha512};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -34,9 +32,10 @@ use crate::{
     },
     job::{self, FailPoint, JobHandler, Jobs},
     notification::Notice,
-    operations,
+    operations, password,
     resource::{Account, ConnectionStatus, Host, Machine, ManagementNode, NetworkServiceProvider, NotificationType},
     seal::Seal,
+    secret::Secret,
     settings::{Settings, Values},
     store::{SqlValue, Store, Tx},
 };
@@ -129,7 +128,7 @@ impl Node {
             router: Router::new(&operations),
             http: reqwest::Client::new(),
             login_slots: Semaphore::new(LOGIN_SLOTS),
-            decoy_hash: hash_password(&SessionUuid::random().to_string())?,
+            decoy_hash: password::hash(&Secret::new(SessionUuid::random().to_string()))?,
             operations,
             ready: AtomicBool::new(false),
         });
@@ -167,7 +166,7 @@ impl Node {
             .handler
         {
             Handler::Job(handler) => Some(handler),
-            Handler::Sync(_) | Handler::Query(_) => None,
+            Handler::Sync(_) | Handler::Query(_) | Handler::Planned => None,
         })
     }
 
@@ -257,7 +256,7 @@ async fn admin_account(store: &Store, data: &std::path::Path, password: Option<S
         create_date: now,
         last_op_date: now,
         // Clients send the digest, never the password itself.
-        password_hash: hash_password(&hex(&Sha512::digest(&password)))?,
+        password_hash: password::hash(&password::digest(&password))?,
     };
     let uuid = account.uuid;
     store.write(move |tx| tx.insert(&account).map_err(Failure::from)).await?;
@@ -270,17 +269,6 @@ fn write_private_file(path: &std::path::Path, text: &str) -> anyhow::Result<()> 
     file.write_all(text.as_bytes())?;
     file.write_all(b"\n")?;
     Ok(file.sync_all()?)
-}
-
-fn hash_password(password: &str) -> anyhow::Result<String> {
-    let salt =
-        SaltString::encode_b64(&rand::random::<[u8; 16]>()).map_err(|error| anyhow::anyhow!("no salt: {error}"))?;
-    let hash = Argon2::default().hash_password(password.as_bytes(), &salt);
-    Ok(hash.map_err(|error| anyhow::anyhow!("a password cannot be hashed: {error}"))?.to_string())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Records that the node was started.

@@ -11,7 +11,7 @@ use gantry_common::{error::ErrorKind, id::JobUuid};
 use http::{HeaderMap, HeaderValue, Method as HttpMethod, StatusCode, Uri, header::CONTENT_TYPE};
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Caller, Handler, Method, RawRequest, authenticate, check};
+use super::{Answer, Caller, Declaration, Handler, Method, RawRequest, authenticate, check};
 use crate::{
     failure::Failure,
     job::{self, Accepted},
@@ -125,6 +125,7 @@ async fn answer(
     }
     let caller = Caller { node: node.clone(), session, from: from.ip() };
     let reply = match (operation.handler, declaration.answer) {
+        (Handler::Planned, _) => return Err(not_yet(declaration)),
         (Handler::Sync(handler), _) => Reply::ok(handler(caller, checked.parameters).await?),
         (Handler::Job(handler), Answer::Job) => {
             let account = caller.session.as_ref().map(|session| session.account_uuid);
@@ -142,6 +143,16 @@ async fn answer(
         _ => return Err(Failure::new(ErrorKind::Internal, format!("{} is declared wrongly", declaration.name))),
     };
     Ok(Reply { ignored: checked.ignored, ..reply })
+}
+
+fn not_yet(declaration: &Declaration) -> Failure {
+    let (name, section) = (declaration.name, declaration.section);
+    Failure::new(
+        ErrorKind::NotYet,
+        format!(
+            "{name} (section {section} of the reference) is not carried out by this version: the call was good, nothing was done"
+        ),
+    )
 }
 
 fn parse_body(body: &[u8]) -> Result<Map<String, Value>, Failure> {

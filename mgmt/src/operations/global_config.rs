@@ -28,7 +28,7 @@ operation! {
 
 operation! {
     /// Gives a setting a value, or its default where none is given. It is in force when the job has ended.
-    UpdateGlobalConfig, "10.1.1.2", Put "/global-configurations/{category}/{name}/actions", Job; {
+    UpdateGlobalConfig, "10.1.1.2", Put "/global-configurations/{category}/{name}/actions", Job -> GlobalConfig; {
         /// What the setting is about.
         category: String;
         /// Its name.

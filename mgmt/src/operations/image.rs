@@ -58,7 +58,7 @@ operation! {
         /// Its format.
         format: String, values &["qcow2", "raw", "iso"];
         /// The family of guest systems.
-        platform: Option<String>, values &["Linux", "Windows", "Other", "Paravirtualization", "WindowsVirtio"];
+        platform: Option<GuestPlatform>, values GuestPlatform::TEXTS;
         /// The backup storages it goes to.
         backup_storage_uuids: Vec<BackupStorageUuid>, nonempty true;
         /// Its kind.
@@ -178,13 +178,6 @@ fn record_image(tx: &Tx<'_>, run: &mut Recording<'_, AddImage>) -> Result<(), Fa
     if !matches!(scheme, Some("http" | "https" | "file")) {
         return Err(Failure::argument("url", without_credentials(&params.url), "an http, https or file URL is needed"));
     }
-    let platform = match params.platform.as_deref() {
-        None | Some("Linux") => GuestPlatform::Linux,
-        Some("Windows") => GuestPlatform::Windows,
-        Some("WindowsVirtio") => GuestPlatform::WindowsVirtio,
-        Some("Paravirtualization") => GuestPlatform::Paravirtualization,
-        Some(_) => GuestPlatform::Other,
-    };
     let uuid = params.resource_uuid.unwrap_or_else(ImageUuid::random);
     let now = Timestamp::now();
     let format = params.format()?;
@@ -203,7 +196,7 @@ fn record_image(tx: &Tx<'_>, run: &mut Recording<'_, AddImage>) -> Result<(), Fa
             media_type: params.media_type()?,
             guest_os_type: params.guest_os_type.clone(),
             kind: "zstack".to_owned(),
-            platform,
+            platform: params.platform.unwrap_or(GuestPlatform::Linux),
             format: format.as_str().to_owned(),
             system: params.system.unwrap_or(false),
             create_date: now,
@@ -241,9 +234,8 @@ fn record_image(tx: &Tx<'_>, run: &mut Recording<'_, AddImage>) -> Result<(), Fa
             create_date: now,
             last_op_date: now,
         };
-        match tx.insert(&copy) {
-            Err(error) if error.is_duplicate() => continue,
-            other => other?,
+        if !tx.link(&copy)? {
+            continue;
         }
         run.state.copies.push(Copy {
             backup_storage: storage.uuid,

@@ -9,9 +9,13 @@ use gantry_common::{
 use ipnet::Ipv4Net;
 use serde_json::Value;
 
-use super::making::{made, make, put_tags, readable_name, refuse_if_used, require};
+use super::{
+    changing::change,
+    making::{made, make, put_tags, readable_name, refuse_if_used, require},
+};
 use crate::{
     api::{Operation, job, query},
+    change_description,
     clock::Timestamp,
     failure::Failure,
     job::{JobOperation, Step},
@@ -26,6 +30,7 @@ pub fn operations() -> Vec<Operation> {
         job::<AddIpRange>(),
         job::<AddIpRangeByNetworkCidr>(),
         job::<DeleteIpRange>(),
+        change::<UpdateIpRange>(),
         query::<QueryIpRange>(IpRange::declaration),
     ]
 }
@@ -247,3 +252,17 @@ operation! {
     /// Queries ranges of addresses.
     QueryIpRange, "5.2.17", Get "/l3-networks/ip-ranges" | "/l3-networks/ip-ranges/{uuid}", Sync; {}
 }
+
+operation! {
+    /// Gives an IP range another name or description.
+    UpdateIpRange, "5.2.18", Put "/l3-networks/ip-ranges/{uuid}/actions", Job -> IpRange; {
+        /// The IP range.
+        uuid: IpRangeUuid;
+        /// Its new name.
+        name: Option<String>, max_length 255;
+        /// Its new description.
+        description: Option<String>, max_length 2048;
+    }
+}
+
+change_description!(UpdateIpRange of IpRange);

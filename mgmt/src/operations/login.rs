@@ -1,6 +1,5 @@
 //! 9.1: logging in and out.
 
-use argon2::{Argon2, PasswordHash, PasswordVerifier};
 use gantry_common::{
     error::ErrorKind,
     id::{SessionUuid, UserUuid},
@@ -11,7 +10,7 @@ use crate::{
     api::{Caller, Operation, SyncOperation, sync},
     clock::Timestamp,
     failure::Failure,
-    operation,
+    operation, password,
     query::inventory_reply,
     resource::{Account, Session},
     secret::Secret,
@@ -56,7 +55,7 @@ impl SyncOperation for LogInByAccount {
             account.as_ref().map_or_else(|| caller.node.decoy_hash.clone(), |account| account.password_hash.clone());
         let password = self.password.clone();
         let slot = caller.node.login_slots.acquire().await;
-        let fits = tokio::task::spawn_blocking(move || password_fits(&stored, &password)).await.unwrap_or(false);
+        let fits = tokio::task::spawn_blocking(move || password::fits(&stored, &password)).await.unwrap_or(false);
         drop(slot);
         let account = account.filter(|_| fits).ok_or_else(refused)?;
         let now = Timestamp::now();
@@ -87,11 +86,6 @@ impl SyncOperation for LogInByAccount {
             })
             .await
     }
-}
-
-fn password_fits(stored: &str, password: &Secret) -> bool {
-    PasswordHash::new(stored)
-        .is_ok_and(|hash| Argon2::default().verify_password(password.expose().to_lowercase().as_bytes(), &hash).is_ok())
 }
 
 operation! {

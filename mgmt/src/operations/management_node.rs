@@ -32,7 +32,7 @@ const API_VERSION: &str = "3.0.0";
 
 operation! {
     /// The version of the API.
-    GetVersion, "11.1.2", Put "/management-nodes/actions", Sync, open true; {}
+    GetVersion, "11.1.2", Put "/management-nodes/actions", Sync -> { version: String, success: bool }, open true; {}
 }
 
 impl SyncOperation for GetVersion {
@@ -43,7 +43,8 @@ impl SyncOperation for GetVersion {
 
 operation! {
     /// The node's clock.
-    GetCurrentTime, "11.1.3", Put "/management-nodes/actions", Sync, open true; {}
+    GetCurrentTime, "11.1.3", Put "/management-nodes/actions",
+        Sync -> { currentTime: { MillionSeconds: i64, Seconds: i64 }, success: bool }, open true; {}
 }
 
 impl SyncOperation for GetCurrentTime {
@@ -55,7 +56,7 @@ impl SyncOperation for GetCurrentTime {
 
 operation! {
     /// Whether the node takes calls.
-    IsReadyToGo, "11.1.4", Get "/management-nodes/ready", Sync, open true; {
+    IsReadyToGo, "11.1.4", Get "/management-nodes/ready", Sync -> { managementNodeId: Uuid, success: bool }, open true; {
         /// The node that is meant; this one where it is left out.
         management_node_id: Option<String>;
     }

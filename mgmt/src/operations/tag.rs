@@ -29,7 +29,7 @@ pub fn operations() -> Vec<Operation> {
 
 operation! {
     /// Gives a resource a tag that means something to the node.
-    CreateSystemTag, "11.2.1", Post "/system-tags", Job; {
+    CreateSystemTag, "11.2.1", Post "/system-tags", Job -> SystemTag; {
         /// The resource's type, such as `HostVO`.
         resource_type: String;
         /// The resource.
@@ -67,7 +67,7 @@ operation! {
 
 operation! {
     /// Changes what varies in a system tag.
-    UpdateSystemTag, "11.2.3", Put "/system-tags/{uuid}/actions", Job; {
+    UpdateSystemTag, "11.2.3", Put "/system-tags/{uuid}/actions", Job -> SystemTag; {
         /// The tag.
         uuid: TagUuid;
         /// What it becomes; it stays of its kind.
@@ -95,7 +95,7 @@ impl JobOperation for UpdateSystemTag {
 
 operation! {
     /// Gives a resource a tag that means something to its user.
-    CreateUserTag, "11.2.4", Post "/user-tags", Job; {
+    CreateUserTag, "11.2.4", Post "/user-tags", Job -> UserTag; {
         /// The resource's type, such as `DiskOfferingVO`.
         resource_type: String;
         /// The resource.

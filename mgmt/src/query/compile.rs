@@ -63,8 +63,14 @@ fn tag(table: &str, declaration: &Declaration, test: &Test, sql: &mut Sql) -> Re
     };
     let not = if negated { "NOT " } else { "" };
     sql.text.push_str(&format!("{} {not}IN (SELECT resource_uuid FROM {table} WHERE ", declaration.key().name));
-    let tag_column =
-        Column { name: "tag", json: "tag".to_owned(), kind: ColumnKind::Text, nullable: false, public: true };
+    let tag_column = Column {
+        name: "tag",
+        json: "tag".to_owned(),
+        description: "",
+        kind: ColumnKind::Text,
+        nullable: false,
+        public: true,
+    };
     compare(&tag_column, &plain, sql)?;
     sql.text.push(')');
     Ok(())

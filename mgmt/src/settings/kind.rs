@@ -2,7 +2,7 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use crate::text_enum;
+use crate::{text_enum, vm::Strategy};
 
 /// A kind of value.
 pub trait Kind {
@@ -121,20 +121,18 @@ impl Kind for Switch {
     }
 }
 
-/// One of several texts.
-pub struct OneOf;
-
-impl Kind for OneOf {
+impl Kind for Strategy {
+    /// Its published name.
     type Value = &'static str;
-    type Limits = &'static [&'static str];
+    type Limits = ();
     const UNIT: &str = "";
 
-    fn parse(text: &str, limits: &Self::Limits) -> Option<&'static str> {
-        limits.iter().copied().find(|allowed| *allowed == text)
+    fn parse(text: &str, _limits: &()) -> Option<&'static str> {
+        Self::NAMES.into_iter().map(|(name, _)| name).find(|name| *name == text)
     }
 
-    fn allowed(limits: &Self::Limits) -> String {
-        limits.join(", ")
+    fn allowed(_limits: &()) -> String {
+        Self::NAMES.map(|(name, _)| name).join(", ")
     }
 }
 

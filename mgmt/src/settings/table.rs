@@ -3,8 +3,8 @@
 //! A setting stands here once: the API, the README and the field that the program reads all come from its line. To add
 //! one, add its line and read its field; a category that is new goes into [`crate::resource::SettingCategory`].
 
-use super::{Bytes, Count, DeletionPolicy, OneOf, Ratio, Seconds, Switch, declaration::settings};
-use crate::vm::STRATEGIES;
+use super::{Bytes, Count, DeletionPolicy, Ratio, Seconds, Switch, declaration::settings};
+use crate::vm::Strategy;
 
 const MINUTE: u64 = 60;
 const DAY: u64 = 24 * 3600;
@@ -40,7 +40,7 @@ settings! {
     /// The part of a primary storage's file system that may be in use; a fuller one gets no new volumes.
     storage_physical_threshold: Ratio = Mevoco "threshold.primaryStorage.physicalCapacity", "0.9", 0.01..=1.0;
     /// How a host is chosen for VMs whose instance offering names no strategy.
-    allocator_strategy: OneOf = Mevoco "hostAllocatorStrategy", "LeastVmPreferredHostAllocatorStrategy", STRATEGIES;
+    allocator_strategy: Strategy = Mevoco "hostAllocatorStrategy", "LeastVmPreferredHostAllocatorStrategy", ();
 
     /// How long a host may be silent before it is Disconnected; a host that is well is heard of every second.
     host_max_silence: Seconds = Host "ping.timeout", "4", 2..=3600;

@@ -175,7 +175,7 @@ texts!(
     MacAddress,
 );
 
-/// Makes an enum of constant texts: stored, sent and shown by its text.
+/// Makes an enum of constant texts: stored, sent and shown by its text. As a parameter, it allows its `TEXTS`.
 #[macro_export]
 macro_rules! text_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
@@ -187,10 +187,17 @@ macro_rules! text_enum {
             /// All values.
             pub const ALL: &[$name] = &[$(Self::$variant,)*];
 
+            /// The texts that stand for them.
+            pub const TEXTS: &[&str] = &[$($text,)*];
+
             /// The text that stands for the value.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
             }
+        }
+
+        impl $crate::api::ParameterType for $name {
+            const KIND: $crate::api::ParameterKind = $crate::api::ParameterKind::Text;
         }
 
         impl std::fmt::Display for $name {

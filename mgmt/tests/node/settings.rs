@@ -82,6 +82,8 @@ async fn capacity_is_told_of_the_hosts_that_are_named() {
         assert_eq!((found["totalCpu"].as_u64(), found["managedCpuNum"].as_u64()), (Some(20), Some(2)));
         assert_eq!((found["totalMemory"].as_u64(), found["availableMemory"].as_u64()), (Some(1 << 30), Some(1 << 30)));
     }
+    let other = World::with_zone(&api).await;
+    assert_eq!(api.get(&of(format!("zoneUuids={other}"))).await["totalCpu"], json!(0));
     assert_eq!(api.get(&of("all=true&hypervisorType=ESX".to_owned())).await["totalCpu"], json!(0));
     let refused = api.call(Method::GET, path, Value::Null).await.unwrap_err();
     assert!(details(&refused).contains("all=true"), "{refused}");

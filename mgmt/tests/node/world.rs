@@ -36,6 +36,12 @@ impl World {
         world
     }
 
+    /// A zone with nothing in it.
+    pub async fn with_zone(api: &Api) -> ZoneUuid {
+        let made = api.post("/zones", json!({ "name": "empty" })).await.unwrap();
+        made["inventory"]["uuid"].as_str().unwrap().parse().unwrap()
+    }
+
     fn record(self, tx: &Tx<'_>) -> Result<(), Failure> {
         let now = Timestamp::now();
         let name = |name: &str| name.to_owned();

@@ -1,4 +1,4 @@
-//! 11.5: how much of the hosts is promised.
+//! 11.5: how much the hosts have.
 
 use gantry_common::id::{ClusterUuid, HostUuid, ZoneUuid};
 use serde_json::{Value, json};
@@ -18,18 +18,19 @@ pub fn operations() -> Vec<Operation> {
 }
 
 operation! {
-    /// How much processors and memory the hosts have that can take VMs, and how much of it is not promised. Of zones,
-    /// clusters and hosts that are named together, those hosts count that are in all of them.
-    GetCpuMemoryCapacity, "11.5.1", Get "/hosts/capacities/cpu-memory", Sync; {
-        /// Of these zones.
+    /// How much processors and memory hosts have, and how much of it is not promised, over those that can take VMs and are
+    /// named: by themselves, by their clusters or by their zones.
+    GetCpuMemoryCapacity, "11.5.1", Get "/hosts/capacities/cpu-memory",
+        Sync -> { totalCpu: i64, availableCpu: i64, totalMemory: i64, availableMemory: i64, managedCpuNum: i64, success: bool }; {
+        /// Zones whose hosts count.
         zone_uuids: Option<Vec<ZoneUuid>>;
-        /// Of these clusters.
+        /// Clusters whose hosts count.
         cluster_uuids: Option<Vec<ClusterUuid>>;
-        /// Of these hosts.
+        /// Hosts that count.
         host_uuids: Option<Vec<HostUuid>>;
-        /// Of all hosts, where none of these is named.
+        /// Whether all hosts count, where none is named.
         all: Option<bool>;
-        /// Of hosts with this hypervisor.
+        /// Only hosts with this hypervisor.
         hypervisor_type: Option<String>, values &["KVM", "ESX"];
     }
 }
@@ -52,9 +53,9 @@ impl SyncOperation for GetCpuMemoryCapacity {
 impl GetCpuMemoryCapacity {
     /// The hosts that are asked for and can take VMs.
     fn hosts(&self, tx: &Tx<'_>) -> Result<Vec<Host>, Failure> {
-        let none_named = self.zone_uuids.is_none() && self.cluster_uuids.is_none() && self.host_uuids.is_none();
-        if none_named && self.all != Some(true) {
-            let remedy = "name zoneUuids, clusterUuids or hostUuids, or ask for all=true";
+        let named = self.zone_uuids.is_some() || self.cluster_uuids.is_some() || self.host_uuids.is_some();
+        if !named && self.all != Some(true) {
+            let remedy = "name zoneUuids, clusterUuids or hostUuids, or set it to true";
             return Err(Failure::argument("all", self.all.unwrap_or(false), remedy));
         }
         for uuid in self.zone_uuids.iter().flatten() {
@@ -69,16 +70,15 @@ impl GetCpuMemoryCapacity {
         let useful = [("state", AdminState::Enabled.to_sql()), ("status", ConnectionStatus::Connected.to_sql())];
         let mut hosts = tx.find::<Host>(&useful)?;
         hosts.retain(|host| {
-            is_named(self.zone_uuids.as_ref(), &host.zone_uuid)
-                && is_named(self.cluster_uuids.as_ref(), &host.cluster_uuid)
-                && is_named(self.host_uuids.as_ref(), &host.uuid)
-                && self.hypervisor_type.as_ref().is_none_or(|kind| *kind == host.hypervisor_type)
+            let is_named = names(self.zone_uuids.as_ref(), &host.zone_uuid)
+                || names(self.cluster_uuids.as_ref(), &host.cluster_uuid)
+                || names(self.host_uuids.as_ref(), &host.uuid);
+            (is_named || !named) && self.hypervisor_type.as_ref().is_none_or(|kind| *kind == host.hypervisor_type)
         });
         Ok(hosts)
     }
 }
 
-/// Whether a list names an id; one that was left out names all.
-fn is_named<T: PartialEq>(list: Option<&Vec<T>>, uuid: &T) -> bool {
-    list.is_none_or(|list| list.contains(uuid))
+fn names<T: PartialEq>(list: Option<&Vec<T>>, uuid: &T) -> bool {
+    list.is_some_and(|list| list.contains(uuid))
 }
