@@ -17,6 +17,7 @@ use crate::{
     notification::Notice,
     resource::{GcJob, GcStatus, Host, NotificationType, VmInstance, VmNic},
     store::{SqlValue, Tx},
+    vm::is_in_hand,
 };
 
 /// What is to be removed from a host. Each is a success where there is nothing left to remove.
@@ -157,7 +158,11 @@ fn is_overtaken(tx: &Tx<'_>, machine: HostUuid, cleanup: &Cleanup) -> Result<boo
     match cleanup {
         // The path of a file is never used again.
         Cleanup::Volume(_) | Cleanup::Image(_) | Cleanup::CachedImage(_) => Ok(false),
-        Cleanup::Vm(vm) => Ok(is_here(tx.get::<VmInstance>(*vm)?)),
+        // One that a job has in hand may be the very one that the job wants stopped.
+        Cleanup::Vm(vm) => {
+            let vm = tx.get::<VmInstance>(*vm)?.filter(|vm| !is_in_hand(vm.state));
+            Ok(is_here(vm))
+        }
         Cleanup::Bridge(command) => {
             let attached = network::l2_networks_of_cluster(tx, host.cluster_uuid)?;
             Ok(attached.iter().any(|l2| l2.uuid == command.bridge.l2_network))

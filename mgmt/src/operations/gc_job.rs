@@ -88,5 +88,5 @@ impl JobOperation for DeleteGCJob {
 
 operation! {
     /// Queries clean-ups.
-    QueryGCJob, "11.6.3", Get "/gc-jobs" | "/gc-jobs/{uuid}", Sync; {}
+    QueryGCJob, "11.6.3", Get "/gc-jobs" | "/gc-jobs/{uuid}", Sync -> [GcJob]; {}
 }

@@ -23,7 +23,7 @@ pub fn operations() -> Vec<Operation> {
 
 operation! {
     /// Queries the global settings.
-    QueryGlobalConfig, "10.1.1.1", Get "/global-configurations", Sync; {}
+    QueryGlobalConfig, "10.1.1.1", Get "/global-configurations", Sync -> [GlobalConfig]; {}
 }
 
 operation! {

@@ -24,7 +24,7 @@ pub fn operations() -> Vec<Operation> {
 
 operation! {
     /// Queries management nodes.
-    QueryManagementNode, "11.1.1", Get "/management-nodes" | "/management-nodes/{uuid}", Sync; {}
+    QueryManagementNode, "11.1.1", Get "/management-nodes" | "/management-nodes/{uuid}", Sync -> [ManagementNode]; {}
 }
 
 /// The version of the published API that is served; clients choose their behaviour by it.

@@ -43,7 +43,7 @@ impl JobOperation for DeleteNotifications {
 
 operation! {
     /// Queries notifications.
-    QueryNotification, "11.4.2", Get "/notifications" | "/notifications/{uuid}", Sync; {}
+    QueryNotification, "11.4.2", Get "/notifications" | "/notifications/{uuid}", Sync -> [Notification]; {}
 }
 
 operation! {

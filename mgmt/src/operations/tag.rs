@@ -62,7 +62,7 @@ impl JobOperation for CreateSystemTag {
 
 operation! {
     /// Queries system tags.
-    QuerySystemTag, "11.2.2", Get "/system-tags" | "/system-tags/{uuid}", Sync; {}
+    QuerySystemTag, "11.2.2", Get "/system-tags" | "/system-tags/{uuid}", Sync -> [SystemTag]; {}
 }
 
 operation! {
@@ -127,7 +127,7 @@ impl JobOperation for CreateUserTag {
 
 operation! {
     /// Queries user tags.
-    QueryUserTag, "11.2.5", Get "/user-tags" | "/user-tags/{uuid}", Sync; {}
+    QueryUserTag, "11.2.5", Get "/user-tags" | "/user-tags/{uuid}", Sync -> [UserTag]; {}
 }
 
 operation! {

@@ -68,7 +68,7 @@ settings! {
     vm_expunge_period: Seconds = Vm "expungePeriod", "259200", 0..=10 * YEAR;
     /// How often it is looked for destroyed VMs that are to be expunged.
     vm_expunge_interval: Seconds = Vm "expungeInterval", "600", 1..=DAY;
-    /// Whether hosts drop what a VM sends under another address than its own.
+    /// Whether hosts drop what a VM sends under another address than its own; a VM that runs is treated as it was started.
     vm_clean_traffic: Switch = Vm "cleanTraffic", "true", ();
     /// How long a guest may take to shut down before it is stopped by force.
     vm_stop_grace: Seconds = Vm "stop.gracePeriod", "60", 1..=3600;

@@ -27,6 +27,8 @@ pub struct Api {
 
 impl Api {
     pub async fn start() -> Self {
+        // Another test of this process may have been first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let data = tempfile::tempdir().unwrap();
         let config = Overrides { data: Some(data.path().to_owned()), ..Overrides::default() }.finish();
         let start = Start { config, admin_password: Some(PASSWORD.to_owned()), failpoint: None };
