@@ -102,11 +102,13 @@ pub struct Constraint {
     pub values: Option<&'static [&'static str]>,
     /// Whether it must not be empty.
     pub nonempty: Option<bool>,
+    /// Whether only visible ASCII characters may stand in it.
+    pub visible_ascii: Option<bool>,
 }
 
 impl Constraint {
     /// Anything its kind allows.
-    pub const NONE: Self = Self { max_length: None, range: None, values: None, nonempty: None };
+    pub const NONE: Self = Self { max_length: None, range: None, values: None, nonempty: None, visible_ascii: None };
 }
 
 /// A type that is one operation's parameters.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use gantry_common::id::{ImageUuid, VmUuid};
-use serde_json::json;
+use serde_json::{Map, Value};
 
 use crate::{
     clock::Timestamp,
@@ -53,16 +53,21 @@ pub async fn expunge_images(node: Arc<Node>) -> Result<(), Failure> {
 
 /// Expunges a destroyed VM. What fails is told, and tried again when the VM is due the next time.
 pub async fn expunge_vm(node: &Arc<Node>, vm: VmUuid) {
-    if let Err(failure) = job::run::<ExpungeVmInstance>(node, json!({ "uuid": vm })).await {
+    if let Err(failure) = job::run::<ExpungeVmInstance>(node, named("uuid", vm)).await {
         failed(vm, &failure).about::<VmInstance>(vm).tell(node).await;
     }
 }
 
 /// Expunges a deleted image.
 pub async fn expunge_image(node: &Arc<Node>, image: ImageUuid) {
-    if let Err(failure) = job::run::<ExpungeImage>(node, json!({ "imageUuid": image })).await {
+    if let Err(failure) = job::run::<ExpungeImage>(node, named("imageUuid", image)).await {
         failed(image, &failure).about::<Image>(image).tell(node).await;
     }
+}
+
+/// The parameters of an operation that takes a resource's id.
+fn named(parameter: &str, uuid: impl std::fmt::Display) -> Map<String, Value> {
+    Map::from_iter([(parameter.to_owned(), Value::String(uuid.to_string()))])
 }
 
 fn failed(resource: impl std::fmt::Display, failure: &Failure) -> Notice {

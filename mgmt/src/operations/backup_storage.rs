@@ -52,7 +52,7 @@ const KIND: &str = "ImageStoreBackupStorage";
 
 operation! {
     /// Makes a directory of a machine an image store. A machine without an agent of this node gets one, over SSH.
-    AddImageStoreBackupStorage, "4.5.14.1", Post "/backup-storage/image-store", Job; {
+    AddImageStoreBackupStorage, "4.5.14.1", Post "/backup-storage/image-store", Job -> ImageStoreBackupStorage; {
         /// The machine's address.
         hostname: String, max_length 255, nonempty true;
         /// The SSH user: root, or one who may use sudo.
@@ -256,7 +256,8 @@ impl JobOperation for DeleteBackupStorage {
 
 operation! {
     /// Lets a zone's hosts use a backup storage.
-    AttachBackupStorageToZone, "4.5.10", Post "/zones/{zoneUuid}/backup-storage/{backupStorageUuid}", Job; {
+    AttachBackupStorageToZone, "4.5.10",
+        Post "/zones/{zoneUuid}/backup-storage/{backupStorageUuid}", Job -> BackupStorage; {
         /// The zone.
         zone_uuid: ZoneUuid;
         /// The backup storage.
@@ -287,7 +288,8 @@ impl JobOperation for AttachBackupStorageToZone {
 
 operation! {
     /// Lets a zone's hosts use a backup storage no more.
-    DetachBackupStorageFromZone, "4.5.11", Delete "/zones/{zoneUuid}/backup-storage/{backupStorageUuid}", Job; {
+    DetachBackupStorageFromZone, "4.5.11",
+        Delete "/zones/{zoneUuid}/backup-storage/{backupStorageUuid}", Job -> BackupStorage; {
         /// The backup storage.
         backup_storage_uuid: BackupStorageUuid;
         /// The zone.
@@ -324,12 +326,13 @@ impl JobOperation for DetachBackupStorageFromZone {
 
 operation! {
     /// Queries backup storages.
-    QueryBackupStorage, "4.5.2", Get "/backup-storage" | "/backup-storage/{uuid}", Sync; {}
+    QueryBackupStorage, "4.5.2", Get "/backup-storage" | "/backup-storage/{uuid}", Sync -> [BackupStorage]; {}
 }
 
 operation! {
     /// Queries image stores.
-    QueryImageStoreBackupStorage, "4.5.14.2", Get "/backup-storage/image-store" | "/backup-storage/image-store/{uuid}", Sync; {}
+    QueryImageStoreBackupStorage, "4.5.14.2",
+        Get "/backup-storage/image-store" | "/backup-storage/image-store/{uuid}", Sync -> [ImageStoreBackupStorage]; {}
 }
 
 operation! {

@@ -31,7 +31,7 @@ pub fn operations() -> Vec<Operation> {
 
 operation! {
     /// Makes a cluster.
-    CreateCluster, "4.2.1", Post "/clusters", Job; {
+    CreateCluster, "4.2.1", Post "/clusters", Job -> Cluster; {
         /// The zone it is in.
         zone_uuid: ZoneUuid;
         /// Its name.
@@ -123,7 +123,7 @@ impl JobOperation for DeleteCluster {
 
 operation! {
     /// Queries clusters.
-    QueryCluster, "4.2.3", Get "/clusters" | "/clusters/{uuid}", Sync; {}
+    QueryCluster, "4.2.3", Get "/clusters" | "/clusters/{uuid}", Sync -> [Cluster]; {}
 }
 
 operation! {

@@ -35,7 +35,7 @@ const SMALLEST_DISK_BYTES: u64 = 1 << 20;
 
 operation! {
     /// Makes a size of volume.
-    CreateDiskOffering, "3.6.1", Post "/disk-offerings", Job; {
+    CreateDiskOffering, "3.6.1", Post "/disk-offerings", Job -> DiskOffering; {
         /// Its name.
         name: String, max_length 255;
         /// Free text.
@@ -124,7 +124,7 @@ impl JobOperation for DeleteDiskOffering {
 
 operation! {
     /// Queries disk offerings.
-    QueryDiskOffering, "3.6.3", Get "/disk-offerings" | "/disk-offerings/{uuid}", Sync; {}
+    QueryDiskOffering, "3.6.3", Get "/disk-offerings" | "/disk-offerings/{uuid}", Sync -> [DiskOffering]; {}
 }
 
 operation! {

@@ -18,7 +18,7 @@ use crate::{
     cleanup::{Cleanup, clean_up},
     clock::Timestamp,
     failure::Failure,
-    job::{JobOperation, Recording, Run, Step},
+    job::{JobOperation, Part, Recording, Run, Step},
     operation,
     query::inventory_reply,
     resource::{
@@ -42,7 +42,7 @@ pub fn operations() -> Vec<Operation> {
 
 operation! {
     /// Adds an image from a URL to backup storages.
-    AddImage, "3.3.1", Post "/images", Job; {
+    AddImage, "3.3.1", Post "/images", Job -> Image; {
         /// Its name.
         name: String, max_length 255;
         /// Free text.
@@ -143,13 +143,15 @@ impl JobOperation for AddImage {
     fn steps() -> Vec<Step<Self>> {
         vec![
             Step::record("record the image", record_image).undo_record(forget_image),
-            Step::remote("download the image", download).undo_remote(|run: Run<Self>| async move {
-                for copy in run.state.copies.clone() {
-                    let command = DeleteImageCommand { root: copy.root, path: copy.path };
-                    clean_up(&run.node, copy.machine, Cleanup::Image(command)).await?;
-                }
-                Ok(run.state)
-            }),
+            Step::remote("download the image", download)
+                .undo_remote(|run: Run<Self>| async move {
+                    for copy in run.state.copies.clone() {
+                        let command = DeleteImageCommand { root: copy.root, path: copy.path };
+                        clean_up(&run.node, copy.machine, Cleanup::Image(command)).await?;
+                    }
+                    Ok(run.state)
+                })
+                .cancellable(),
             Step::record("record what it is", |tx, run| {
                 let (Some(uuid), Some(facts)) = (run.state.image, run.state.facts.clone()) else {
                     return Err(Failure::new(ErrorKind::Internal, "the image was not measured"));
@@ -258,7 +260,9 @@ async fn download(mut run: Run<AddImage>) -> Result<Adding, Failure> {
     let Some(image) = run.state.image else {
         return Err(Failure::new(ErrorKind::Internal, "the image was not recorded"));
     };
-    for copy in run.state.copies.clone() {
+    let copies = run.state.copies.clone();
+    let of = copies.len();
+    for (index, copy) in copies.into_iter().enumerate() {
         let command = AddImageCommand {
             image,
             url: run.params.url.clone(),
@@ -267,13 +271,11 @@ async fn download(mut run: Run<AddImage>) -> Result<Adding, Failure> {
             root: copy.root,
             path: copy.path,
         };
-        let facts =
-            run.call_long(copy.machine, &copy.backup_storage.to_string(), command).await.map_err(|failure| {
-                match failure.kind {
-                    ErrorKind::HostCommand => Failure { kind: ErrorKind::ImageDownload, ..failure },
-                    _ => failure,
-                }
-            })?;
+        let (label, part) = (copy.backup_storage.to_string(), Part { index, of });
+        let facts = run.call_part(copy.machine, &label, command, part).await.map_err(|failure| match failure.kind {
+            ErrorKind::HostCommand => Failure { kind: ErrorKind::ImageDownload, ..failure },
+            _ => failure,
+        })?;
         run.state.facts = Some(facts);
     }
     Ok(run.state)
@@ -343,7 +345,7 @@ impl JobOperation for DeleteImage {
 
 operation! {
     /// Takes a deleted image back.
-    RecoverImage, "3.3.5", Put "/images/{imageUuid}/actions", Job, body_keys &["recoverImage", "params"]; {
+    RecoverImage, "3.3.5", Put "/images/{imageUuid}/actions", Job -> Image, body_keys &["recoverImage", "params"]; {
         /// The image.
         image_uuid: ImageUuid;
         /// The backup storages; all where they are left out.
@@ -444,7 +446,7 @@ impl JobOperation for ExpungeImage {
 
 operation! {
     /// Queries images.
-    QueryImage, "3.3.4", Get "/images" | "/images/{uuid}", Sync; {}
+    QueryImage, "3.3.4", Get "/images" | "/images/{uuid}", Sync -> [Image]; {}
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ const SMALLEST_MEMORY_BYTES: u64 = 16 << 20;
 
 operation! {
     /// Makes a size of VM.
-    CreateInstanceOffering, "3.5.1", Post "/instance-offerings", Job; {
+    CreateInstanceOffering, "3.5.1", Post "/instance-offerings", Job -> InstanceOffering; {
         /// Its name.
         name: String, max_length 255;
         /// Free text.
@@ -127,7 +127,8 @@ impl JobOperation for DeleteInstanceOffering {
 
 operation! {
     /// Queries instance offerings.
-    QueryInstanceOffering, "3.5.3", Get "/instance-offerings" | "/instance-offerings/{uuid}", Sync; {}
+    QueryInstanceOffering, "3.5.3",
+        Get "/instance-offerings" | "/instance-offerings/{uuid}", Sync -> [InstanceOffering]; {}
 }
 
 operation! {

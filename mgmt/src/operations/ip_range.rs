@@ -115,7 +115,7 @@ fn add_range(tx: &Tx<'_>, range: &IpRange) -> Result<(), Failure> {
 
 operation! {
     /// Gives an L3 network a range of addresses.
-    AddIpRange, "5.2.15", Post "/l3-networks/{l3NetworkUuid}/ip-ranges", Job; {
+    AddIpRange, "5.2.15", Post "/l3-networks/{l3NetworkUuid}/ip-ranges", Job -> IpRange; {
         /// The L3 network.
         l3_network_uuid: L3NetworkUuid;
         /// The range's name.
@@ -167,7 +167,7 @@ impl JobOperation for AddIpRange {
 
 operation! {
     /// Gives an L3 network all addresses of a subnet: the first is the gateway.
-    AddIpRangeByNetworkCidr, "5.2.19", Post "/l3-networks/{l3NetworkUuid}/ip-ranges/by-cidr", Job; {
+    AddIpRangeByNetworkCidr, "5.2.19", Post "/l3-networks/{l3NetworkUuid}/ip-ranges/by-cidr", Job -> IpRange; {
         /// The range's name.
         name: String, max_length 255;
         /// Free text.
@@ -250,7 +250,7 @@ impl JobOperation for DeleteIpRange {
 
 operation! {
     /// Queries ranges of addresses.
-    QueryIpRange, "5.2.17", Get "/l3-networks/ip-ranges" | "/l3-networks/ip-ranges/{uuid}", Sync; {}
+    QueryIpRange, "5.2.17", Get "/l3-networks/ip-ranges" | "/l3-networks/ip-ranges/{uuid}", Sync -> [IpRange]; {}
 }
 
 operation! {

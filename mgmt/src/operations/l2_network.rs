@@ -43,7 +43,7 @@ const NO_VLAN: &str = "L2NoVlanNetwork";
 
 operation! {
     /// Makes an L2 network without VLAN.
-    CreateL2NoVlanNetwork, "5.1.5", Post "/l2-networks/no-vlan", Job; {
+    CreateL2NoVlanNetwork, "5.1.5", Post "/l2-networks/no-vlan", Job -> L2Network; {
         /// Its name.
         name: String, max_length 255;
         /// Free text.
@@ -139,7 +139,7 @@ pub struct OnHosts {
 
 operation! {
     /// Brings an L2 network to a cluster: a bridge on each of its hosts.
-    AttachL2NetworkToCluster, "5.1.12", Post "/l2-networks/{l2NetworkUuid}/clusters/{clusterUuid}", Job; {
+    AttachL2NetworkToCluster, "5.1.12", Post "/l2-networks/{l2NetworkUuid}/clusters/{clusterUuid}", Job -> L2Network; {
         /// The L2 network.
         l2_network_uuid: L2NetworkUuid;
         /// The cluster.
@@ -237,7 +237,8 @@ async fn remove_bridges<O: JobOperation<State = OnHosts>>(
 
 operation! {
     /// Takes an L2 network from a cluster. Refused while VMs of the cluster are on it.
-    DetachL2NetworkFromCluster, "5.1.13", Delete "/l2-networks/{l2NetworkUuid}/clusters/{clusterUuid}", Job; {
+    DetachL2NetworkFromCluster, "5.1.13",
+        Delete "/l2-networks/{l2NetworkUuid}/clusters/{clusterUuid}", Job -> L2Network; {
         /// The L2 network.
         l2_network_uuid: L2NetworkUuid;
         /// The cluster.
@@ -284,7 +285,7 @@ impl JobOperation for DetachL2NetworkFromCluster {
 
 operation! {
     /// Queries L2 networks.
-    QueryL2Network, "5.1.9", Get "/l2-networks" | "/l2-networks/{uuid}", Sync; {}
+    QueryL2Network, "5.1.9", Get "/l2-networks" | "/l2-networks/{uuid}", Sync -> [L2Network]; {}
 }
 
 operation! {

@@ -61,7 +61,7 @@ fn require_domain(domain: &str) -> Result<(), Failure> {
 
 operation! {
     /// Makes a subnet on an L2 network.
-    CreateL3Network, "5.2.1", Post "/l3-networks", Job; {
+    CreateL3Network, "5.2.1", Post "/l3-networks", Job -> L3Network; {
         /// Its name.
         name: String, max_length 255;
         /// Free text.
@@ -210,7 +210,7 @@ pub fn tell_the_hosts<O: ChangesGuestNetwork>() -> Step<O> {
 
 operation! {
     /// Hands a DNS server to the network's guests.
-    AddDnsToL3Network, "5.2.8", Post "/l3-networks/{l3NetworkUuid}/dns", Job; {
+    AddDnsToL3Network, "5.2.8", Post "/l3-networks/{l3NetworkUuid}/dns", Job -> L3Network; {
         /// The L3 network.
         l3_network_uuid: L3NetworkUuid;
         /// The server's address.
@@ -254,7 +254,7 @@ impl JobOperation for AddDnsToL3Network {
 
 operation! {
     /// Hands a DNS server to the network's guests no more.
-    RemoveDnsFromL3Network, "5.2.9", Delete "/l3-networks/{l3NetworkUuid}/dns/{dns}", Job; {
+    RemoveDnsFromL3Network, "5.2.9", Delete "/l3-networks/{l3NetworkUuid}/dns/{dns}", Job -> L3Network; {
         /// The L3 network.
         l3_network_uuid: L3NetworkUuid;
         /// The server's address.
@@ -300,7 +300,7 @@ impl JobOperation for RemoveDnsFromL3Network {
 
 operation! {
     /// Queries L3 networks.
-    QueryL3Network, "5.2.3", Get "/l3-networks" | "/l3-networks/{uuid}", Sync; {}
+    QueryL3Network, "5.2.3", Get "/l3-networks" | "/l3-networks/{uuid}", Sync -> [L3Network]; {}
 }
 
 operation! {

@@ -24,7 +24,8 @@ pub fn operations() -> Vec<Operation> {
 
 operation! {
     /// Begins a session. The password is the lower-case hex SHA-512 of the plain one.
-    LogInByAccount, "9.1.5", Put "/accounts/login", Sync, open true, body_keys &["logInByAccount", "loginByAccount"]; {
+    LogInByAccount, "9.1.5",
+        Put "/accounts/login", Sync -> Session, open true, body_keys &["logInByAccount", "loginByAccount"]; {
         /// The account's name.
         account_name: String, max_length 255, nonempty true;
         /// The digest of its password.
@@ -105,7 +106,7 @@ impl SyncOperation for LogOut {
 
 operation! {
     /// Whether a session is alive.
-    ValidateSession, "9.1.40", Get "/accounts/sessions/{sessionUuid}/valid", Sync, open true; {
+    ValidateSession, "9.1.40", Get "/accounts/sessions/{sessionUuid}/valid", Sync -> { valid: bool }, open true; {
         /// The session.
         session_uuid: SessionUuid;
     }

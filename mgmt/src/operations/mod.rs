@@ -3,6 +3,7 @@
 mod backup_storage;
 mod changing;
 mod cluster;
+mod coverage;
 mod disk_offering;
 mod gc_job;
 mod global_config;
@@ -14,10 +15,12 @@ mod image_update;
 mod instance_offering;
 mod ip_address;
 mod ip_range;
+mod jobs;
 mod l2_network;
 mod l3_network;
 mod l3_network_options;
 mod login;
+mod long_job;
 mod making;
 mod management_node;
 mod network_service;
@@ -31,6 +34,7 @@ mod volume;
 mod zone;
 
 pub(crate) use changing::{Change, describe, switched};
+pub use coverage::*;
 pub(crate) use image::ExpungeImage;
 pub(crate) use making::require;
 pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES};
@@ -51,6 +55,8 @@ pub fn all() -> Vec<Operation> {
         global_config::operations(),
         notification::operations(),
         gc_job::operations(),
+        jobs::operations(),
+        long_job::operations(),
         zone::operations(),
         cluster::operations(),
         host::operations(),

@@ -175,12 +175,14 @@ impl JobOperation for DetachNetworkServiceFromL3Network {
 
 operation! {
     /// Queries the providers of network services.
-    QueryNetworkServiceProvider, "6.1.2", Get "/network-services/providers" | "/network-services/providers/{uuid}", Sync; {}
+    QueryNetworkServiceProvider, "6.1.2",
+        Get "/network-services/providers" | "/network-services/providers/{uuid}", Sync -> [NetworkServiceProvider]; {}
 }
 
 operation! {
     /// Queries the services of L3 networks.
-    QueryNetworkServiceL3NetworkRef, "6.1.3", Get "/l3-networks/network-services/refs", Sync; {}
+    QueryNetworkServiceL3NetworkRef, "6.1.3",
+        Get "/l3-networks/network-services/refs", Sync -> [NetworkServiceL3NetworkRef]; {}
 }
 
 operation! {

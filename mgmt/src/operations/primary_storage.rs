@@ -70,7 +70,7 @@ pub(super) fn storage_path(parameter: &str, path: &str) -> Result<String, Failur
 
 operation! {
     /// Adds the hosts' own disks, below one directory, as a primary storage.
-    AddLocalPrimaryStorage, "4.4.15.1", Post "/primary-storage/local-storage", Job; {
+    AddLocalPrimaryStorage, "4.4.15.1", Post "/primary-storage/local-storage", Job -> PrimaryStorage; {
         /// The directory on each host.
         url: String, max_length 2048;
         /// Its name.
@@ -181,7 +181,8 @@ pub struct Measured {
 
 operation! {
     /// Lets a cluster's hosts use a primary storage.
-    AttachPrimaryStorageToCluster, "4.4.3", Post "/clusters/{clusterUuid}/primary-storage/{primaryStorageUuid}", Job; {
+    AttachPrimaryStorageToCluster, "4.4.3",
+        Post "/clusters/{clusterUuid}/primary-storage/{primaryStorageUuid}", Job -> PrimaryStorage; {
         /// The cluster.
         cluster_uuid: ClusterUuid;
         /// The primary storage.
@@ -249,7 +250,8 @@ impl JobOperation for AttachPrimaryStorageToCluster {
 
 operation! {
     /// Takes a primary storage from a cluster. Refused while volumes of the cluster's hosts are on it.
-    DetachPrimaryStorageFromCluster, "4.4.4", Delete "/clusters/{clusterUuid}/primary-storage/{primaryStorageUuid}", Job; {
+    DetachPrimaryStorageFromCluster, "4.4.4",
+        Delete "/clusters/{clusterUuid}/primary-storage/{primaryStorageUuid}", Job -> PrimaryStorage; {
         /// The primary storage.
         primary_storage_uuid: PrimaryStorageUuid;
         /// The cluster.
@@ -300,7 +302,7 @@ impl JobOperation for DetachPrimaryStorageFromCluster {
 
 operation! {
     /// Queries primary storages.
-    QueryPrimaryStorage, "4.4.2", Get "/primary-storage" | "/primary-storage/{uuid}", Sync; {}
+    QueryPrimaryStorage, "4.4.2", Get "/primary-storage" | "/primary-storage/{uuid}", Sync -> [PrimaryStorage]; {}
 }
 
 operation! {

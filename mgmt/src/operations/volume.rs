@@ -25,7 +25,7 @@ pub fn operations() -> Vec<Operation> {
 
 operation! {
     /// Queries volumes.
-    QueryVolume, "3.2.8", Get "/volumes" | "/volumes/{uuid}", Sync; {}
+    QueryVolume, "3.2.8", Get "/volumes" | "/volumes/{uuid}", Sync -> [Volume]; {}
 }
 
 operation! {

@@ -31,7 +31,7 @@ pub fn operations() -> Vec<Operation> {
 
 operation! {
     /// Makes a zone.
-    CreateZone, "4.1.1", Post "/zones", Job; {
+    CreateZone, "4.1.1", Post "/zones", Job -> Zone; {
         /// Its name.
         name: String, max_length 255;
         /// Free text.
@@ -109,7 +109,7 @@ impl JobOperation for DeleteZone {
 
 operation! {
     /// Queries zones.
-    QueryZone, "4.1.3", Get "/zones" | "/zones/{uuid}", Sync; {}
+    QueryZone, "4.1.3", Get "/zones" | "/zones/{uuid}", Sync -> [Zone]; {}
 }
 
 operation! {

@@ -7,6 +7,7 @@ mod enums;
 mod hosts;
 mod identity;
 mod images;
+mod long_jobs;
 mod management;
 mod networks;
 mod offerings;
@@ -23,6 +24,7 @@ pub use enums::*;
 pub use hosts::*;
 pub use identity::*;
 pub use images::*;
+pub use long_jobs::*;
 pub use management::*;
 pub use networks::*;
 pub use offerings::*;
@@ -44,6 +46,7 @@ pub static ALL: LazyLock<Vec<&'static Declaration>> = LazyLock::new(|| {
         vms::ALL,
         tags::ALL,
         identity::ALL,
+        long_jobs::ALL,
         settings::ALL,
         management::ALL,
     ]

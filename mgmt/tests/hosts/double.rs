@@ -7,13 +7,14 @@ use std::sync::{
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
+use gantry_agent::image::Images;
 use gantry_common::{agent::*, id::VmUuid};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, broadcast};
 use tokio_stream::wrappers::BroadcastStream;
 
-/// The host. `pause_vm` waits for `gate`, `measure_volume` reports progress until it is cancelled, `delete_volume` notes the
-/// path unless it refuses.
+/// The host. Images are handled by the agent's own code where there are any; `pause_vm` waits for `gate`, `measure_volume`
+/// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses.
 pub struct Double {
     pub deleted: Mutex<Vec<String>>,
     pub refuses: AtomicBool,
@@ -21,19 +22,25 @@ pub struct Double {
     pub begun: Notify,
     pub pauses: AtomicU64,
     pub told: broadcast::Sender<Event>,
+    pub images: Option<Images>,
 }
 
 impl Double {
     pub fn new() -> Arc<Self> {
+        Arc::new(Self::with_images(None))
+    }
+
+    pub fn with_images(images: Option<Images>) -> Self {
         let told = broadcast::Sender::new(4096);
-        Arc::new(Self {
+        Self {
             deleted: Mutex::default(),
             refuses: AtomicBool::new(false),
             gate: Notify::new(),
             begun: Notify::new(),
             pauses: AtomicU64::new(0),
             told,
-        })
+            images,
+        }
     }
 
     pub fn tell(&self, revision: u64) {
@@ -65,6 +72,10 @@ pub fn snapshot() -> Event {
     Event::Snapshot(Box::new(Snapshot { facts: facts(), vms: Some(vec![]), foreign: vec![], revision: 0 }))
 }
 
+fn no_images() -> AgentError {
+    AgentError::NotFound { what: "image store".to_owned(), name: "double".to_owned() }
+}
+
 macro_rules! double {
     ($($method:ident($command:ident) -> $reply:ty;)*) => {
         #[async_trait]
@@ -75,6 +86,14 @@ macro_rules! double {
 
             async fn describe_host(&self, _: Call, _: DescribeHost) -> Result<HostFacts, AgentError> {
                 Ok(facts())
+            }
+
+            async fn add_image(&self, call: Call, command: AddImage) -> Result<ImageFacts, AgentError> {
+                self.images.as_ref().ok_or_else(no_images)?.add_image(&call, command).await
+            }
+
+            async fn delete_image(&self, call: Call, command: DeleteImage) -> Result<(), AgentError> {
+                self.images.as_ref().ok_or_else(no_images)?.delete_image(&call, command).await
             }
 
             async fn pause_vm(&self, _: Call, command: PauseVm) -> Result<Observation, AgentError> {
@@ -114,8 +133,6 @@ double! {
     remove_network(RemoveNetwork) -> ();
     open_storage(OpenStorage) -> StorageCapacity;
     create_volume(CreateVolume) -> VolumeSize;
-    add_image(AddImage) -> ImageFacts;
-    delete_image(DeleteImage) -> ();
     cache_image(CacheImage) -> ImageFacts;
     evict_image(EvictImage) -> ();
     start_vm(StartVm) -> Observation;
