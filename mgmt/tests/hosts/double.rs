@@ -17,6 +17,8 @@ use tokio_stream::wrappers::BroadcastStream;
 /// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses.
 pub struct Double {
     pub deleted: Mutex<Vec<String>>,
+    /// What every storage has, where there are any.
+    pub capacity: Mutex<Option<StorageCapacity>>,
     pub refuses: AtomicBool,
     pub gate: Notify,
     pub begun: Notify,
@@ -34,6 +36,7 @@ impl Double {
         let told = broadcast::Sender::new(4096);
         Self {
             deleted: Mutex::default(),
+            capacity: Mutex::default(),
             refuses: AtomicBool::new(false),
             gate: Notify::new(),
             begun: Notify::new(),
@@ -109,6 +112,11 @@ macro_rules! double {
                 Err(AgentError::Cancelled)
             }
 
+            async fn open_storage(&self, _: Call, command: OpenStorage) -> Result<StorageCapacity, AgentError> {
+                let missing = AgentError::NotFound { what: "storage".to_owned(), name: command.root };
+                (*self.capacity.lock()).ok_or(missing)
+            }
+
             async fn delete_volume(&self, _: Call, command: DeleteVolume) -> Result<(), AgentError> {
                 if self.refuses.load(Ordering::SeqCst) {
                     return Err(AgentError::Internal { reason: "the double refuses".to_owned() });
@@ -131,7 +139,6 @@ double! {
     remove_bridge(RemoveBridge) -> ();
     ensure_network(EnsureNetwork) -> ();
     remove_network(RemoveNetwork) -> ();
-    open_storage(OpenStorage) -> StorageCapacity;
     create_volume(CreateVolume) -> VolumeSize;
     cache_image(CacheImage) -> ImageFacts;
     evict_image(EvictImage) -> ();

@@ -9,6 +9,7 @@ mod double;
 mod expunging;
 mod notifications;
 mod settings;
+mod storages;
 mod tags;
 #[path = "../hosts/wire.rs"]
 mod wire;
