@@ -33,7 +33,7 @@ endif
 	cargo build --workspace
 	cargo nextest run --workspace --no-fail-fast
 
-bench: demo ## what Gantry costs: starting a VM beside virsh, adding a host
+bench: demo ## what Gantry costs: starting a VM beside virsh, adding a host, memory
 	tests/lab/bench
 
 lint: ## formatting, clippy, licences and bans, shell scripts
