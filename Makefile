@@ -1,7 +1,7 @@
 # Gantry: build, try, check. `make` lists what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-stop tour test lint advisories bench
+.PHONY: help build demo demo-stop tour test coverage fuzz lint advisories bench bench-queries
 
 # The tools that do not come with cargo are installed where they are missing.
 NEXTEST := $(shell command -v cargo-nextest)
@@ -33,8 +33,19 @@ endif
 	cargo build --workspace
 	cargo nextest run --workspace --no-fail-fast
 
+coverage: ## what is carried out of the API's reference; writes it into the README too
+	mkdir -p target
+	cargo run --quiet --package gantry-mgmt -- coverage | tee target/coverage.md
+	sed -i -e '/^<!-- coverage -->/,/^<!-- \/coverage -->/{//!d}' -e '/^<!-- coverage -->/r target/coverage.md' README.md
+
 bench: demo ## what Gantry costs: starting a VM beside virsh, adding a host, memory
 	tests/lab/bench
+
+bench-queries: ## how long queries take on 25,000 and 100,000 VMs
+	cargo bench -p gantry-mgmt --bench queries
+
+fuzz: ## ten million random requests
+	GANTRY_FUZZ_INPUTS=10000000 cargo test --release -p gantry-mgmt --test fuzz
 
 lint: ## formatting, clippy, licences and bans, shell scripts
 	tests/lab/packages.sh build lab

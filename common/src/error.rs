@@ -55,7 +55,7 @@ error_table! {
     Internal = "SYS.1000", 500, "An internal error of the management node";
     /// A deadline passed.
     Timeout = "SYS.1001", 503, "An operation did not end in time";
-    /// The operation is declared but has no handler.
+    /// The operation, or the way it is asked for, is not supported.
     NotSupported = "SYS.1002", 503, "The operation is not supported by this management node";
     /// The node is starting or has too much to do.
     Busy = "SYS.1003", 503, "The management node cannot take the request now";
@@ -79,6 +79,8 @@ error_table! {
     WrongMethod = "SYS.1405", 405, "The path does not take this HTTP method";
     /// The operation was cancelled.
     Cancelled = "SYS.1013", 503, "The operation was cancelled";
+    /// The operation is declared but not carried out yet. Clients expect 503 of an operation that failed.
+    NotYet = "SYS.1014", 503, "This version does not carry out the operation yet";
 
     /// Wrong name or password.
     Authentication = "ID.1000", 503, "Authentication failed";

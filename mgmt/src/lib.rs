@@ -11,6 +11,7 @@ pub mod network;
 pub mod node;
 pub mod onboarding;
 pub mod operations;
+pub mod password;
 pub mod query;
 pub mod resource;
 pub mod seal;

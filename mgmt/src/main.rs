@@ -11,6 +11,7 @@ use gantry_mgmt::{
     hosts,
     job::FailPoint,
     node::{Node, Start},
+    operations,
     seal::Seal,
     store::Store,
 };
@@ -31,6 +32,9 @@ enum Command {
     Serve(ServeArgs),
     /// Make a one-time token with which `gantry-agent join` makes a machine a host.
     Token(TokenArgs),
+    /// Print what is carried out of the published reference, by chapter.
+    #[command(hide = true)]
+    Coverage,
 }
 
 #[derive(clap::Args)]
@@ -93,6 +97,10 @@ async fn main() -> ExitCode {
     let done = match Line::parse().command {
         Command::Serve(args) => serve(args).await,
         Command::Token(args) => token(args).await,
+        Command::Coverage => {
+            print!("{}", operations::coverage_table());
+            Ok(())
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

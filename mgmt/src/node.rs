@@ -9,31 +9,31 @@ use std::{
 };
 
 use anyhow::Context;
-use argon2::{Argon2, PasswordHasher, password_hash::SaltString};
 use futures_util::future::join_all;
 use gantry_common::{
-    agent::Command,
+    agent::{CancelOperation, Command},
     error::ErrorKind,
     id::{AccountUuid, HostUuid, NetworkServiceProviderUuid, NodeUuid, OperationId, SessionUuid},
 };
 use serde_json::json;
-use sha2::{Digest, Sha512};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{Handler, Operation, Router},
+    api::{Declaration, Handler, Operation, Router},
     clock::Timestamp,
     config::Config,
     failure::Failure,
     hosts::{
-        Looks, Observer,
+        Looks, Observer, Slots,
         fleet::{CallError, Fleet, HostEndpoint, WaitError},
         pki::Authority,
     },
-    job::{self, FailPoint, JobHandler, Jobs},
-    operations,
+    job::{self, FailPoint, JOB_EXPIRY, JobHandler, Jobs},
+    operations, password,
     resource::{Account, ConnectionStatus, Host, Machine, NetworkServiceProvider},
     seal::Seal,
+    secret::Secret,
     store::{SqlValue, Store, Tx},
 };
 
@@ -43,9 +43,6 @@ const RECONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the node's start waits for the hosts that were there when it ended, so that what it resumes, and calls that
 /// come at once, find them.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
-
-/// Finished jobs are kept this long.
-const JOB_LIFETIME: Duration = Duration::from_secs(2 * 24 * 3600);
 
 /// How often what has expired is swept out.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
@@ -74,12 +71,12 @@ pub struct Node {
     pub fleet: Fleet,
     /// The newest looks at VMs.
     pub looks: Looks,
+    /// Bounds the commands that a host gets at the same time.
+    pub slots: Slots,
     /// Its certificate authority.
     pub authority: Arc<Authority>,
     /// Finds the operation that a request means.
     pub router: Router,
-    /// The client that posts to webhooks.
-    pub http: reqwest::Client,
     /// Bounds the logins that are checked at the same time.
     pub login_slots: Semaphore,
     /// A hash that no password fits, checked for unknown names.
@@ -112,6 +109,7 @@ impl Node {
         let admin = admin_account(&store, &data, admin_password).await?;
         flat_provider(&store).await?;
         let operations = operations::all();
+        let next_job = store.read(|tx| tx.next_job_number().map_err(Failure::from)).await?;
         let observer = Arc::new(Observer::default());
         let node = Arc::new(Self {
             uuid,
@@ -119,14 +117,14 @@ impl Node {
             config,
             store,
             seal,
-            jobs: Jobs::new(failpoint),
+            jobs: Jobs::new(next_job, failpoint)?,
             fleet: Fleet::new(authority.clone(), observer.clone())?,
             looks: Looks::default(),
+            slots: Slots::default(),
             authority,
             router: Router::new(&operations),
-            http: reqwest::Client::new(),
             login_slots: Semaphore::new(LOGIN_SLOTS),
-            decoy_hash: hash_password(&SessionUuid::random().to_string())?,
+            decoy_hash: password::hash(&Secret::new(SessionUuid::random().to_string()))?,
             operations,
             ready: AtomicBool::new(false),
         });
@@ -160,12 +158,16 @@ impl Node {
 
     /// How the jobs of an operation are driven.
     pub fn job_handler(&self, api: &str) -> Option<JobHandler> {
-        self.operations.iter().find(|operation| operation.declaration.name == api).and_then(|operation| match operation
-            .handler
-        {
-            Handler::Job(handler) => Some(handler),
-            Handler::Sync(_) | Handler::Query(_) => None,
-        })
+        self.job_operation(api).map(|(_, handler)| handler)
+    }
+
+    /// The operation with this name, if it answers by job.
+    pub fn job_operation(&self, api: &str) -> Option<(&'static Declaration, JobHandler)> {
+        let operation = self.operations.iter().find(|operation| operation.declaration.name == api)?;
+        match operation.handler {
+            Handler::Job(handler) => Some((operation.declaration, handler)),
+            Handler::Sync(_) | Handler::Query(_) | Handler::Planned => None,
+        }
     }
 
     /// Has a machine's agent carry out a command. A connection that is lost meanwhile is waited for, and the command
@@ -176,8 +178,45 @@ impl Node {
         operation: OperationId,
         command: C,
     ) -> Result<C::Reply, Failure> {
+        self.call_until(machine, operation, command, &CancellationToken::new()).await
+    }
+
+    /// The same; when `cancelled` is, the agent is told to break the command off, and the outcome is what it makes of that.
+    pub async fn call_until<C: Command + Clone>(
+        &self,
+        machine: HostUuid,
+        operation: OperationId,
+        command: C,
+        cancelled: &CancellationToken,
+    ) -> Result<C::Reply, Failure> {
+        let mut outcome = Box::pin(self.insist(machine, operation, command, cancelled));
+        tokio::select! {
+            outcome = &mut outcome => return outcome,
+            () = cancelled.cancelled() => {}
+        }
+        // An agent that does not know the command yet will not start it.
+        let cancel = CancelOperation { target: operation };
+        let never = CancellationToken::new();
+        let (told, outcome) = tokio::join!(self.insist(machine, OperationId::random(), cancel, &never), outcome);
+        if let Err(failure) = told {
+            tracing::warn!(host = %machine, %operation, error = %failure, "the host could not be told to cancel");
+        }
+        outcome
+    }
+
+    async fn insist<C: Command + Clone>(
+        &self,
+        machine: HostUuid,
+        operation: OperationId,
+        command: C,
+        cancelled: &CancellationToken,
+    ) -> Result<C::Reply, Failure> {
         loop {
-            match self.fleet.call(machine, operation, command.clone()).await {
+            // A cancelled command takes no time, and waits for no slot. Nor does one whose host is away.
+            let slot = cancelled.run_until_cancelled(self.slots.enter(machine, C::NAME)).await;
+            let outcome = self.fleet.call(machine, operation, command.clone()).await;
+            drop(slot);
+            match outcome {
                 Ok(reply) => return Ok(reply),
                 Err(CallError::Agent(error)) => return Err(error.into()),
                 Err(error @ (CallError::Lost { .. } | CallError::NotConnected { .. })) => {
@@ -254,7 +293,7 @@ async fn admin_account(store: &Store, data: &std::path::Path, password: Option<S
         create_date: now,
         last_op_date: now,
         // Clients send the digest, never the password itself.
-        password_hash: hash_password(&hex(&Sha512::digest(&password)))?,
+        password_hash: password::hash(&password::digest(&password))?,
     };
     let uuid = account.uuid;
     store.write(move |tx| tx.insert(&account).map_err(Failure::from)).await?;
@@ -267,17 +306,6 @@ fn write_private_file(path: &std::path::Path, text: &str) -> anyhow::Result<()> 
     file.write_all(text.as_bytes())?;
     file.write_all(b"\n")?;
     Ok(file.sync_all()?)
-}
-
-fn hash_password(password: &str) -> anyhow::Result<String> {
-    let salt =
-        SaltString::encode_b64(&rand::random::<[u8; 16]>()).map_err(|error| anyhow::anyhow!("no salt: {error}"))?;
-    let hash = Argon2::default().hash_password(password.as_bytes(), &salt);
-    Ok(hash.map_err(|error| anyhow::anyhow!("a password cannot be hashed: {error}"))?.to_string())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 async fn flat_provider(store: &Store) -> Result<(), Failure> {
@@ -319,7 +347,7 @@ async fn sweep(node: Arc<Node>) {
     loop {
         let now = Timestamp::now();
         let kept_from =
-            Timestamp::from_millis(now.millis() - i64::try_from(JOB_LIFETIME.as_millis()).unwrap_or(i64::MAX));
+            Timestamp::from_millis(now.millis() - i64::try_from(JOB_EXPIRY.as_millis()).unwrap_or(i64::MAX));
         let swept = node
             .store
             .write(move |tx| {

@@ -38,6 +38,42 @@ fn crash_at(node: &mut Management, steps: usize, operation: &str, call: &Call, w
     Went::Crashed(client.call_as(&job, call))
 }
 
+/// Has the node die after each stored step of an operation in turn, until the operation gets through. It must come to
+/// its result every time; `look` sees the result, and whether the node had not died, and takes the result back.
+fn at_every_step(
+    node: &mut Management,
+    operation: &str,
+    at_least: usize,
+    mut make_call: impl FnMut() -> Call,
+    mut look: impl FnMut(Value, bool),
+) {
+    for steps in 0.. {
+        let (outcome, through) = match crash_at(node, steps, operation, &make_call(), || {}) {
+            Went::Through(outcome) => (outcome, true),
+            Went::Crashed(outcome) => (outcome, false),
+        };
+        look(outcome.unwrap_or_else(|error| panic!("after {steps} steps: {error:?}")), through);
+        if through {
+            assert!(steps >= at_least, "only {steps} steps were tried");
+            return;
+        }
+    }
+}
+
+/// Has the node die after this many stored steps, of which there are more.
+fn crash_midway(
+    node: &mut Management,
+    steps: usize,
+    operation: &str,
+    call: &Call,
+    while_down: impl FnOnce(),
+) -> Result<Value, ApiError> {
+    match crash_at(node, steps, operation, call, while_down) {
+        Went::Crashed(outcome) => outcome,
+        Went::Through(outcome) => panic!("the node did not die at step {steps}: {outcome:?}"),
+    }
+}
+
 fn all_connected(client: &Client) {
     eventually("the hosts are connected", ALWAYS, || {
         let connected = |host: &Value| text(host, "status") == "Connected";
@@ -59,37 +95,32 @@ fn adding_a_host_survives_a_crash_at_every_step() {
     let host = lab.host(1);
     let before = Footprint::take(&client, &lab);
     let call = Call::create("/hosts/kvm", &Site::host_params(&cluster, &host));
-    for steps in 0.. {
-        let went = crash_at(&mut node, steps, "AddKVMHost", &call, || {});
-        let through = matches!(went, Went::Through(_));
-        let (Went::Through(outcome) | Went::Crashed(outcome)) = went;
-        let added = outcome.unwrap_or_else(|error| panic!("after {steps} steps: {error:?}"))["inventory"].clone();
-        assert_eq!(client.query("/hosts", &[]).len(), 1);
-        // A node that was back only for the last step may not have dialled the host by then.
-        all_connected(&client);
-        assert!(host.succeeds("systemctl is-active --quiet gantry-agent"));
-        client.delete(&format!("/hosts/{}", text(&added, "uuid"))).unwrap();
-        assert!(!host.has("/etc/gantry"), "the deleted host still belongs to the node");
-        eventually("the deleted host's agent has ended", ALWAYS, || {
-            (!host.succeeds("systemctl is-active --quiet gantry-agent")).then_some(())
-        });
-        assert!(!host.succeeds("systemctl is-enabled --quiet gantry-agent"));
-        forget_gantry(host);
-        nothing_is_left_since(&before, &client, &lab);
-        if through {
-            assert!(steps > 5, "only {steps} steps were tried");
-            break;
-        }
-    }
+    at_every_step(
+        &mut node,
+        "AddKVMHost",
+        6,
+        || call.clone(),
+        |added, _| {
+            assert_eq!(client.query("/hosts", &[]).len(), 1);
+            // A node that was back only for the last step may not have dialled the host by then.
+            all_connected(&client);
+            assert!(host.succeeds("systemctl is-active --quiet gantry-agent"));
+            client.delete(&format!("/hosts/{}", text(&added["inventory"], "uuid"))).unwrap();
+            assert!(!host.has("/etc/gantry"), "the deleted host still belongs to the node");
+            eventually("the deleted host's agent has ended", ALWAYS, || {
+                (!host.succeeds("systemctl is-active --quiet gantry-agent")).then_some(())
+            });
+            assert!(!host.succeeds("systemctl is-enabled --quiet gantry-agent"));
+            forget_gantry(host);
+            nothing_is_left_since(&before, &client, &lab);
+        },
+    );
 
     // The agent is there, and the node that is back cannot reach it: it is taken away again.
     let port_closed =
         "nft add table inet closed; nft 'add chain inet closed input { type filter hook input priority 0; }'
                        nft add rule inet closed input tcp dport 7272 drop";
-    let Went::Crashed(outcome) = crash_at(&mut node, 3, "AddKVMHost", &call, || drop(host.run(port_closed))) else {
-        panic!("the node did not die");
-    };
-    let refused = outcome.unwrap_err();
+    let refused = crash_midway(&mut node, 3, "AddKVMHost", &call, || drop(host.run(port_closed))).unwrap_err();
     assert_eq!(refused.code, "HOST.1006", "{refused:?}");
     assert!(!host.has("/etc/gantry/agent.toml") && !host.has("/usr/local/bin/gantry-agent"));
     assert!(!host.succeeds("systemctl is-active --quiet gantry-agent"));
@@ -120,30 +151,25 @@ fn adding_an_image_survives_a_crash_at_every_step() {
     let server = ImageServer::start(&lab.address(1), &file);
     let before = Footprint::take(&client, &lab);
     let call = Call::create("/images", &Site::image_params(&site.image_store, server.url()));
-    for steps in 0.. {
-        let went = crash_at(&mut node, steps, "AddImage", &call, || {});
-        let through = matches!(went, Went::Through(_));
-        let (Went::Through(outcome) | Went::Crashed(outcome)) = went;
-        let image = outcome.unwrap_or_else(|error| panic!("after {steps} steps: {error:?}"))["inventory"].clone();
-        let uuid = text(&image, "uuid");
-        assert_eq!(text(&image, "status"), "Ready");
-        let stored = host.files(&format!("{IMAGE_STORE}/images/{uuid}"));
-        assert_eq!(stored.iter().filter(|file| file.ends_with(".qcow2")).count(), 1, "{stored:?}");
-        client.delete(&format!("/images/{uuid}")).unwrap();
-        client.act(&format!("/images/{uuid}/actions"), "expungeImage", &json!({})).unwrap();
-        nothing_is_left_since(&before, &client, &lab);
-        if through {
-            assert!(steps > 2, "only {steps} steps were tried");
-            break;
-        }
-    }
+    at_every_step(
+        &mut node,
+        "AddImage",
+        3,
+        || call.clone(),
+        |added, _| {
+            let uuid = text(&added["inventory"], "uuid");
+            assert_eq!(text(&added["inventory"], "status"), "Ready");
+            let stored = host.files(&format!("{IMAGE_STORE}/images/{uuid}"));
+            assert_eq!(stored.iter().filter(|file| file.ends_with(".qcow2")).count(), 1, "{stored:?}");
+            client.delete(&format!("/images/{uuid}")).unwrap();
+            client.act(&format!("/images/{uuid}/actions"), "expungeImage", &json!({})).unwrap();
+            nothing_is_left_since(&before, &client, &lab);
+        },
+    );
 
     // What was to be downloaded is gone by the time the node is back.
     let remove = || std::fs::remove_file(&file).unwrap();
-    let Went::Crashed(outcome) = crash_at(&mut node, 1, "AddImage", &call, remove) else {
-        panic!("the node did not die");
-    };
-    let refused = outcome.unwrap_err();
+    let refused = crash_midway(&mut node, 1, "AddImage", &call, remove).unwrap_err();
     assert_eq!(refused.code, "IMAGE.1000", "{refused:?}");
     nothing_is_left_since(&before, &client, &lab);
 }
@@ -158,14 +184,14 @@ fn creating_a_vm_survives_a_crash_at_every_step() {
     let before = Footprint::take(&client, &lab);
     let memory_before = free_memory(&client);
     let call = Call::create("/vm-instances", &site.vm_params("survivor"));
-    for steps in 0.. {
-        host.run(&format!("rm -rf {PRIMARY_STORAGE}/imagecache/template/*"));
-        let went = crash_at(&mut node, steps, "CreateVmInstance", &call, || {});
-        let through = matches!(went, Went::Through(_));
-        let (Went::Through(outcome) | Went::Crashed(outcome)) = went;
-        let vm = outcome.unwrap_or_else(|error| panic!("after {steps} steps: {error:?}"))["inventory"].clone();
-        let uuid = text(&vm, "uuid");
-        assert_eq!((text(&vm, "state"), host.domain_state(&uuid)), ("Running".to_owned(), Some("running".to_owned())));
+    let with_no_image_cached = || {
+        forget_cached_images(host);
+        call.clone()
+    };
+    at_every_step(&mut node, "CreateVmInstance", 6, with_no_image_cached, |created, through| {
+        let vm = &created["inventory"];
+        let uuid = text(vm, "uuid");
+        assert_eq!((text(vm, "state"), host.domain_state(&uuid)), ("Running".to_owned(), Some("running".to_owned())));
         assert_eq!((client.query("/vm-instances", &[]).len(), host.domains().len()), (1, 1));
         assert_eq!(free_memory(&client), memory_before - GUEST_MEMORY_BYTES);
         if through {
@@ -173,11 +199,7 @@ fn creating_a_vm_survives_a_crash_at_every_step() {
         }
         expunge(&client, &uuid);
         nothing_is_left_since(&before, &client, &lab);
-        if through {
-            assert!(steps > 5, "only {steps} steps were tried");
-            break;
-        }
-    }
+    });
 }
 
 /// Between two stored steps, a host may have done what the node does not know of.
@@ -191,7 +213,7 @@ fn creating_a_vm_survives_a_crash_at_any_moment() {
     let before = Footprint::take(&client, &lab);
     let call = Call::create("/vm-instances", &site.vm_params("survivor"));
     for moment in 0..10 {
-        host.run(&format!("rm -rf {PRIMARY_STORAGE}/imagecache/template/*"));
+        forget_cached_images(host);
         let job = Client::new_job();
         client.submit(&job, &call);
         // Ten moments of the time that it takes.
@@ -221,22 +243,16 @@ fn creating_a_vm_that_cannot_go_on_after_a_crash_leaves_nothing() {
     let bring_image_back = format!("rm -rf {IMAGE_STORE}; mv {IMAGE_STORE}.away {IMAGE_STORE}");
     // Until the VM has started, it needs its image.
     for steps in 0..=5 {
-        host.run(&format!("rm -rf {PRIMARY_STORAGE}/imagecache/template/*"));
+        forget_cached_images(host);
         let while_down = || drop(host.run(&take_image_away));
-        let Went::Crashed(outcome) = crash_at(&mut node, steps, "CreateVmInstance", &call, while_down) else {
-            panic!("the node did not die at step {steps}");
-        };
-        let refused = outcome.unwrap_err();
+        let refused = crash_midway(&mut node, steps, "CreateVmInstance", &call, while_down).unwrap_err();
         assert!(!refused.details.is_empty(), "{refused:?}");
         host.run(&bring_image_back);
         nothing_is_left_since(&before, &client, &lab);
     }
 
     // A host that is away owes the clean-up, and does it when it is back.
-    let Went::Crashed(outcome) = crash_at(&mut node, 4, "CreateVmInstance", &call, || host.power_off()) else {
-        panic!("the node did not die");
-    };
-    let refused = outcome.unwrap_err();
+    let refused = crash_midway(&mut node, 4, "CreateVmInstance", &call, || host.power_off()).unwrap_err();
     assert_eq!(refused.code, "HOST.1000", "{refused:?}");
     assert!(client.query("/vm-instances", &[]).is_empty());
     host.power_on();
@@ -252,22 +268,20 @@ fn expunging_a_vm_survives_a_crash_at_every_step() {
     let client = node.client();
     let site = Site::set_up(&client, &lab);
     let before = Footprint::take(&client, &lab);
-    for steps in 0.. {
-        let mut params = site.vm_params("passing");
-        params["strategy"] = json!("CreateStopped");
+    let mut params = site.vm_params("passing");
+    params["strategy"] = json!("CreateStopped");
+    let expunge_a_new_vm = || {
         let vm = text(&client.create("/vm-instances", &params).unwrap(), "uuid");
         client.delete(&format!("/vm-instances/{vm}")).unwrap();
-        let call = Call::act(&format!("/vm-instances/{vm}/actions"), "expungeVmInstance", &json!({}));
-        let went = crash_at(&mut node, steps, "ExpungeVmInstance", &call, || {});
-        let through = matches!(went, Went::Through(_));
-        let (Went::Through(outcome) | Went::Crashed(outcome)) = went;
-        outcome.unwrap_or_else(|error| panic!("after {steps} steps: {error:?}"));
+        Call::act(&format!("/vm-instances/{vm}/actions"), "expungeVmInstance", &json!({}))
+    };
+    at_every_step(&mut node, "ExpungeVmInstance", 3, expunge_a_new_vm, |_, _| {
         nothing_is_left_since(&before, &client, &lab);
-        if through {
-            assert!(steps > 2, "only {steps} steps were tried");
-            break;
-        }
-    }
+    });
+}
+
+fn forget_cached_images(host: LabHost<'_>) {
+    host.run(&format!("rm -rf {PRIMARY_STORAGE}/imagecache/template/*"));
 }
 
 fn expunge(client: &Client, vm: &str) {

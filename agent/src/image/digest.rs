@@ -40,8 +40,7 @@ impl Digests {
     }
 
     pub(crate) fn finish(self) -> Hex {
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        Hex { md5: hex(&self.md5.finalize()), sha256: self.sha256.map(|sha256| hex(&sha256.finalize())) }
+        Hex { md5: hex::encode(self.md5.finalize()), sha256: self.sha256.map(|sha256| hex::encode(sha256.finalize())) }
     }
 }
 

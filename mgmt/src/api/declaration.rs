@@ -1,14 +1,16 @@
-//! What an operation's declaration says, and the macro it is written with.
+//! What an operation's declaration says, and the macros it is written with.
 
 use std::ops::RangeInclusive;
 
-use super::ParameterKind;
+use super::{ParameterKind, ReplyField};
 
-/// One operation of the API: how it is called and what it takes.
+/// One operation of the API: how it is called, what it takes and what it answers.
 #[derive(Debug)]
 pub struct Declaration {
     /// The operation's published name, such as `CreateZone`.
     pub name: &'static str,
+    /// What it does, in one sentence or more.
+    pub description: &'static str,
     /// Its section in the published reference.
     pub section: &'static str,
     /// Its HTTP method.
@@ -21,8 +23,22 @@ pub struct Declaration {
     pub parameters: Vec<Parameter>,
     /// Whether it answers at once or by job.
     pub answer: Answer,
+    /// The fields of its reply, or of the result of its job; none where that is `{}`.
+    pub reply: &'static [ReplyField],
     /// Whether it can be called without a session.
     pub open: bool,
+}
+
+impl Declaration {
+    /// The first sentence of its description.
+    pub fn summary(&self) -> &'static str {
+        self.description.split_inclusive(". ").next().unwrap_or_default().trim_end()
+    }
+
+    /// Whether it is a query, which takes conditions, paging and the like and can answer `total` and `schema` as well.
+    pub fn is_query(&self) -> bool {
+        self.method == Method::Get && self.name.starts_with("Query")
+    }
 }
 
 /// An HTTP method that operations use.
@@ -52,6 +68,8 @@ pub enum Answer {
 pub struct Parameter {
     /// Its name.
     pub name: String,
+    /// What it means.
+    pub description: &'static str,
     /// What it holds.
     pub kind: ParameterKind,
     /// Whether the call must carry it.
@@ -74,7 +92,7 @@ pub enum Location {
 }
 
 /// What a parameter's value may be.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Constraint {
     /// Characters at most.
     pub max_length: Option<usize>,
@@ -84,6 +102,13 @@ pub struct Constraint {
     pub values: Option<&'static [&'static str]>,
     /// Whether it must not be empty.
     pub nonempty: Option<bool>,
+    /// Whether only visible ASCII characters may stand in it.
+    pub visible_ascii: Option<bool>,
+}
+
+impl Constraint {
+    /// Anything its kind allows.
+    pub const NONE: Self = Self { max_length: None, range: None, values: None, nonempty: None, visible_ascii: None };
 }
 
 /// A type that is one operation's parameters.
@@ -98,25 +123,29 @@ pub fn action_key(name: &str) -> String {
     letters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(letters).collect()
 }
 
-/// Declares an operation: name, section, method and paths, `sync` or `job`, and its parameters.
+/// Declares an operation: what it does, name, section, method and paths, `Sync` or `Job`, what it answers, and its
+/// parameters.
+///
+/// `-> Zone` answers `{"inventory": …}`, `-> [Zone]` answers `{"inventories": […]}`, and `-> { version: String }` names
+/// the fields as they are on the wire; see [`reply_fields!`](crate::reply_fields). Without an arrow the answer is `{}`.
 ///
 /// A parameter stands in the path where the path names it, else in the body, or in the query string for GET and DELETE.
 /// `Option` makes it optional. Its name on the wire is its name in camel case, or follows `as`.
 #[macro_export]
 macro_rules! operation {
     (
-        $(#[$doc:meta])*
-        $name:ident, $section:literal, $method:ident $($path:literal)|+, $answer:ident $(, $option:ident $ovalue:expr)* ; {
-            $($(#[$fdoc:meta])* $field:ident $(as $json:literal)? : $type:ty $(, $constraint:ident $value:expr)*;)*
+        $(#[doc = $doc:literal])*
+        $name:ident, $section:literal, $method:ident $($path:literal)|+, $answer:ident $(-> $reply:tt)? $(, $option:ident $ovalue:expr)* ; {
+            $($(#[doc = $fdoc:literal])* $field:ident $(as $json:literal)? : $type:ty $(, $constraint:ident $value:expr)*;)*
         }
     ) => {
-        $(#[$doc])*
+        $(#[doc = $doc])*
         // Some published parameters are only checked: this node has one way of doing what they choose.
         #[allow(dead_code)]
         #[derive(Debug, Clone, serde::Deserialize)]
         #[serde(rename_all = "camelCase")]
         pub struct $name {
-            $($(#[$fdoc])* $(#[serde(rename = $json)])? pub $field: $type,)*
+            $($(#[doc = $fdoc])* $(#[serde(rename = $json)])? pub $field: $type,)*
             /// System tags for the resource that is made.
             #[serde(default)]
             pub system_tags: Vec<String>,
@@ -128,21 +157,13 @@ macro_rules! operation {
         impl $crate::api::Declared for $name {
             fn declaration() -> &'static $crate::api::Declaration {
                 static DECLARATION: std::sync::LazyLock<$crate::api::Declaration> = std::sync::LazyLock::new(|| {
-                    let draft = $crate::api::Draft {
-                        name: stringify!($name),
-                        section: $section,
-                        method: $crate::api::Method::$method,
-                        paths: &[$($path),+],
-                        answer: $crate::api::Answer::$answer,
-                        ..$crate::api::Draft::default()
+                    const DRAFT: $crate::api::Draft = $crate::draft! {
+                        $(#[doc = $doc])*
+                        $name, $section, $method $($path)|+, $answer $(-> $reply)? $(, $option $ovalue)* ; {
+                            $($(#[doc = $fdoc])* $field $(as $json)? : $type $(, $constraint $value)*;)*
+                        }
                     };
-                    $(let draft = $crate::api::Draft { $option: $ovalue, ..draft };)*
-                    draft.finish(vec![$((
-                        None$(.or(Some($json)))?.unwrap_or(stringify!($field)),
-                        <$type as $crate::api::ParameterType>::KIND,
-                        <$type as $crate::api::ParameterType>::REQUIRED,
-                        $crate::api::Constraint { $($constraint: Some($value),)* ..$crate::api::Constraint::default() },
-                    ),)*])
+                    DRAFT.finish()
                 });
                 &DECLARATION
             }
@@ -150,11 +171,67 @@ macro_rules! operation {
     };
 }
 
-/// A declaration in the making.
+/// Declares operations that are not carried out yet, each written as in [`operation!`](crate::operation), as `PLANNED`.
+#[macro_export]
+macro_rules! planned {
+    ($(
+        $(#[doc = $doc:literal])*
+        $name:ident, $section:literal, $method:ident $($path:literal)|+, $answer:ident $(-> $reply:tt)? $(, $option:ident $ovalue:expr)* ; {
+            $($(#[doc = $fdoc:literal])* $field:ident $(as $json:literal)? : $type:ty $(, $constraint:ident $value:expr)*;)*
+        }
+    )*) => {
+        /// The operations of this file that are not carried out yet.
+        pub const PLANNED: &[$crate::api::Draft] = &[$($crate::draft! {
+            $(#[doc = $doc])*
+            $name, $section, $method $($path)|+, $answer $(-> $reply)? $(, $option $ovalue)* ; {
+                $($(#[doc = $fdoc])* $field $(as $json)? : $type $(, $constraint $value)*;)*
+            }
+        }),*];
+    };
+}
+
+/// The [`Draft`] of one operation, written as in [`operation!`](crate::operation).
+#[macro_export]
+macro_rules! draft {
+    (
+        $(#[doc = $doc:literal])*
+        $name:ident, $section:literal, $method:ident $($path:literal)|+, $answer:ident $(-> $reply:tt)? $(, $option:ident $ovalue:expr)* ; {
+            $($(#[doc = $fdoc:literal])* $field:ident $(as $json:literal)? : $type:ty $(, $constraint:ident $value:expr)*;)*
+        }
+    ) => {{
+        let draft = $crate::api::Draft {
+            name: stringify!($name),
+            description: concat!($($doc),*).trim_ascii(),
+            section: $section,
+            method: $crate::api::Method::$method,
+            paths: &[$($path),+],
+            answer: $crate::api::Answer::$answer,
+            reply: $crate::reply_fields!($($reply)?),
+            parameters: &[$($crate::api::DraftParameter {
+                name: stringify!($field),
+                json: $crate::draft!(@json $($json)?),
+                description: concat!($($fdoc),*).trim_ascii(),
+                kind: <$type as $crate::api::ParameterType>::KIND,
+                required: <$type as $crate::api::ParameterType>::REQUIRED,
+                constraint: $crate::api::Constraint { $($constraint: Some($value),)* ..$crate::api::Constraint::NONE },
+            }),*],
+            body_keys: &[],
+            open: false,
+        };
+        $(let draft = $crate::api::Draft { $option: $ovalue, ..draft };)*
+        draft
+    }};
+    (@json) => { None };
+    (@json $json:literal) => { Some($json) };
+}
+
+/// A declaration as it is written, known when the program is compiled.
 #[derive(Debug, Clone, Copy)]
 pub struct Draft {
     /// See [`Declaration::name`].
     pub name: &'static str,
+    /// See [`Declaration::description`].
+    pub description: &'static str,
     /// See [`Declaration::section`].
     pub section: &'static str,
     /// See [`Declaration::method`].
@@ -163,40 +240,49 @@ pub struct Draft {
     pub paths: &'static [&'static str],
     /// See [`Declaration::answer`].
     pub answer: Answer,
+    /// See [`Declaration::reply`].
+    pub reply: &'static [ReplyField],
+    /// See [`Declaration::parameters`].
+    pub parameters: &'static [DraftParameter],
     /// Further keys that may wrap the body, the published one first.
     pub body_keys: &'static [&'static str],
     /// See [`Declaration::open`].
     pub open: bool,
 }
 
-impl Default for Draft {
-    fn default() -> Self {
-        Self {
-            name: "",
-            section: "",
-            method: Method::Get,
-            paths: &[],
-            answer: Answer::Sync,
-            body_keys: &[],
-            open: false,
-        }
-    }
+/// A parameter as it is written.
+#[derive(Debug)]
+pub struct DraftParameter {
+    /// Its name in Rust.
+    pub name: &'static str,
+    /// Its name on the wire, where that does not follow from `name`.
+    pub json: Option<&'static str>,
+    /// See [`Parameter::description`].
+    pub description: &'static str,
+    /// See [`Parameter::kind`].
+    pub kind: ParameterKind,
+    /// See [`Parameter::required`].
+    pub required: bool,
+    /// See [`Parameter::constraint`].
+    pub constraint: Constraint,
 }
 
 impl Draft {
-    /// The declaration with these parameters: where each stands follows from the paths and the method.
-    pub fn finish(self, parameters: Vec<(&'static str, ParameterKind, bool, Constraint)>) -> Declaration {
-        let in_path = |name: &str| self.paths.iter().any(|path| path.contains(&format!("{{{name}}}")));
-        let parameters = parameters
-            .into_iter()
-            .map(|(name, kind, required, constraint)| {
-                let name = crate::resource::camel_case(name);
-                let location = match self.method {
-                    _ if in_path(&name) => Location::Path,
-                    Method::Get | Method::Delete => Location::Query,
-                    Method::Post | Method::Put => Location::Body,
-                };
-                Parameter { name, kind, required, location, constraint }
+    /// The declaration: where each parameter stands follows from the paths and the method.
+    pub fn finish(&self) -> Declaration {
+        let parameters = self
+            .parameters
+            .iter()
+            .map(|draft| {
+                let name = draft.json.map_or_else(|| crate::resource::camel_case(draft.name), str::to_owned);
+                Parameter {
+                    location: self.location(&name),
+                    name,
+                    description: draft.description,
+                    kind: draft.kind,
+                    required: draft.required,
+                    constraint: draft.constraint.clone(),
+                }
             })
             .collect();
         let mut body_keys: Vec<String> = self.body_keys.iter().map(|key| (*key).to_owned()).collect();
@@ -209,13 +295,25 @@ impl Draft {
         body_keys.retain(|key| seen.insert(key.clone()));
         Declaration {
             name: self.name,
+            description: self.description,
             section: self.section,
             method: self.method,
             paths: self.paths,
             body_keys,
             parameters,
             answer: self.answer,
+            reply: self.reply,
             open: self.open,
+        }
+    }
+
+    fn location(&self, name: &str) -> Location {
+        let mut parts = self.paths.iter().flat_map(|path| path.split('/'));
+        let in_path = parts.any(|part| part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) == Some(name));
+        match self.method {
+            _ if in_path => Location::Path,
+            Method::Get | Method::Delete => Location::Query,
+            Method::Post | Method::Put => Location::Body,
         }
     }
 }

@@ -42,6 +42,8 @@ pub enum Handler {
     Job(JobHandler),
     /// By the query engine.
     Query(&'static resource::Declaration),
+    /// Not yet: its calls are checked, then refused.
+    Planned,
 }
 
 /// An operation as the router serves it.

@@ -1,9 +1,9 @@
 //! The types parameters have, and how their values are checked.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{collections::BTreeMap, fmt, net::Ipv4Addr, ops::RangeInclusive};
 
 use gantry_common::id;
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 
 use super::Parameter;
 use crate::{failure::Failure, secret::Secret};
@@ -15,6 +15,8 @@ pub enum ParameterKind {
     Text,
     /// Text that is kept from logs and stored sealed.
     Secret,
+    /// A JSON object, as such or as text. It may hold secrets: it is kept from logs and stored sealed.
+    Json,
     /// A resource's id.
     Uuid,
     /// An IPv4 address.
@@ -29,6 +31,14 @@ pub enum ParameterKind {
     UuidList,
     /// A map from texts to lists of texts.
     Map,
+    /// A map from texts to texts.
+    TextMap,
+    /// A number.
+    Number,
+    /// A JSON object of any content.
+    Object,
+    /// A list of JSON objects of any content.
+    ObjectList,
 }
 
 /// A Rust type that a parameter can have.
@@ -50,10 +60,17 @@ macro_rules! parameter_types {
 parameter_types! {
     Text: String;
     Secret: Secret;
+    Json: JsonText;
     Integer: u16, u32, u64, i32, i64;
     Boolean: bool;
     Ipv4: Ipv4Addr;
     Map: BTreeMap<String, Vec<String>>;
+    TextMap: BTreeMap<String, String>;
+    Number: f64;
+    Object: Map<String, Value>;
+    ObjectList: Vec<Map<String, Value>>;
+    Uuid: uuid::Uuid;
+    UuidList: Vec<uuid::Uuid>;
     TextList: Vec<String>;
 }
 
@@ -73,6 +90,7 @@ uuid_types!(
     AccountUuid,
     SessionUuid,
     JobUuid,
+    LongJobUuid,
     ZoneUuid,
     ClusterUuid,
     HostUuid,
@@ -96,20 +114,38 @@ impl<T: ParameterType> ParameterType for Option<T> {
     const REQUIRED: bool = false;
 }
 
+/// The text of a JSON object that is to be read later.
+#[derive(Clone, serde::Deserialize)]
+pub struct JsonText(String);
+
+impl JsonText {
+    /// The object.
+    pub fn into_object(self) -> Option<Map<String, Value>> {
+        serde_json::from_str(&self.0).ok()
+    }
+}
+
+impl fmt::Debug for JsonText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("******")
+    }
+}
+
 impl Parameter {
     /// The value in the form its type reads, or an error that names the parameter, the value and what is allowed.
     pub fn check(&self, value: Value) -> Result<Value, Failure> {
         let shown = match (&value, self.kind) {
-            (_, ParameterKind::Secret) => "******".to_owned(),
+            (_, ParameterKind::Secret | ParameterKind::Json) => "******".to_owned(),
             (Value::String(text), _) => text.clone(),
             (other, _) => other.to_string(),
         };
         let refuse = |remedy: &str| Failure::argument(&self.name, &shown, remedy);
         let checked = match self.kind {
-            ParameterKind::Text | ParameterKind::Secret => match value {
-                Value::String(text) => Value::String(text),
-                Value::Number(number) => Value::String(number.to_string()),
-                _ => return Err(refuse("text is needed")),
+            ParameterKind::Text | ParameterKind::Secret => text(value).ok_or_else(|| refuse("text is needed"))?,
+            ParameterKind::Json => match value {
+                Value::Object(_) => Value::String(value.to_string()),
+                Value::String(text) if serde_json::from_str::<Map<String, Value>>(&text).is_ok() => Value::String(text),
+                _ => return Err(refuse("a JSON object is needed, as such or as text")),
             },
             ParameterKind::Uuid => uuid(value).ok_or_else(|| refuse(UUID))?,
             ParameterKind::Ipv4 => match &value {
@@ -140,6 +176,24 @@ impl Parameter {
                 ),
                 _ => return Err(refuse("a map is needed")),
             },
+            ParameterKind::TextMap => match value {
+                Value::Object(map) => Value::Object(
+                    map.into_iter()
+                        .map(|(key, item)| text(item).map(|item| (key, item)))
+                        .collect::<Option<_>>()
+                        .ok_or_else(|| refuse("each entry must be a text"))?,
+                ),
+                _ => return Err(refuse("a map is needed")),
+            },
+            ParameterKind::Number => number(&value).ok_or_else(|| refuse("a number is needed"))?,
+            ParameterKind::Object => match value {
+                Value::Object(_) => value,
+                _ => return Err(refuse("an object is needed")),
+            },
+            ParameterKind::ObjectList => match value {
+                Value::Array(ref items) if items.iter().all(Value::is_object) => value,
+                _ => return Err(refuse("a list of objects is needed")),
+            },
         };
         self.constrain(&checked, refuse)?;
         Ok(checked)
@@ -152,14 +206,21 @@ impl Parameter {
         {
             return Err(refuse(&format!("at most {most} characters are allowed")));
         }
+        let invisible = |text: &str| !text.bytes().all(|byte| byte.is_ascii_graphic());
+        if constraint.visible_ascii == Some(true) && value.as_str().is_some_and(invisible) {
+            return Err(refuse("only letters, digits and punctuation of ASCII are allowed"));
+        }
         if let (Some(text), Some(allowed)) = (value.as_str(), constraint.values)
             && !allowed.contains(&text)
         {
             return Err(refuse(&format!("allowed are {}", allowed.join(", "))));
         }
-        if let (Some(number), Some(range)) = (value.as_i64(), &constraint.range)
-            && !range.contains(&number)
-        {
+        let outside = |range: &RangeInclusive<i64>| match value.as_i64() {
+            Some(number) => !range.contains(&number),
+            #[allow(clippy::cast_precision_loss)]
+            None => value.as_f64().is_some_and(|number| number < *range.start() as f64 || number > *range.end() as f64),
+        };
+        if let Some(range) = constraint.range.as_ref().filter(|range| outside(range)) {
             return Err(refuse(&format!("it must lie between {} and {}", range.start(), range.end())));
         }
         let empty = value.as_str().is_some_and(str::is_empty) || value.as_array().is_some_and(Vec::is_empty);
@@ -174,6 +235,24 @@ const UUID: &str = "a uuid is needed: 32 hexadecimal characters without hyphens"
 
 fn uuid(value: Value) -> Option<Value> {
     value.as_str()?.parse::<id::OperationId>().ok().map(|id| Value::String(id.to_string()))
+}
+
+/// Clients in typeless languages write a name such as 12 as a number.
+fn text(value: Value) -> Option<Value> {
+    match value {
+        Value::String(_) => Some(value),
+        Value::Number(number) => Some(Value::String(number.to_string())),
+        _ => None,
+    }
+}
+
+fn number(value: &Value) -> Option<Value> {
+    let number = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    number.and_then(Number::from_f64).map(Value::Number)
 }
 
 fn integer(value: &Value) -> Option<Value> {
@@ -208,7 +287,14 @@ mod tests {
     use crate::api::{Constraint, Location};
 
     fn parameter(kind: ParameterKind, constraint: Constraint) -> Parameter {
-        Parameter { name: "size".to_owned(), kind, required: true, location: Location::Body, constraint }
+        Parameter {
+            name: "size".to_owned(),
+            description: "",
+            kind,
+            required: true,
+            location: Location::Body,
+            constraint,
+        }
     }
 
     #[test]

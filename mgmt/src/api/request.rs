@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Declaration, Location, ParameterKind};
+use super::{Declaration, Location, Parameter, ParameterKind};
 use crate::failure::Failure;
 
 /// A request's parts, as the router found them.
@@ -21,13 +21,30 @@ pub struct RawRequest {
 pub struct Checked {
     /// The parameters by name.
     pub parameters: Map<String, Value>,
-    /// Names of body fields that the operation does not take.
+    /// Names of body fields and query parameters that the operation does not take.
     pub ignored: Vec<String>,
 }
 
 const TAGS: [&str; 2] = ["systemTags", "userTags"];
 /// What clients put into every call.
 const ENVELOPE: [&str; 5] = ["systemTags", "userTags", "sessionId", "session", "timeout"];
+
+/// A request's body: a JSON object, or nothing.
+pub fn parse_body(body: &[u8]) -> Result<Map<String, Value>, Failure> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Map::new());
+    }
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(body)) => Ok(body),
+        Ok(_) => Err(Failure::argument("body", "", "a JSON object is needed")),
+        Err(error) => Err(Failure::argument("body", "", format!("it is not JSON: {error}"))),
+    }
+}
+
+/// The pairs of a query string, decoded.
+pub fn parse_query_string(text: &str) -> Vec<(String, String)> {
+    form_urlencoded::parse(text.as_bytes()).into_owned().collect()
+}
 
 /// Finds and checks an operation's parameters in a request.
 pub fn check(declaration: &Declaration, mut request: RawRequest) -> Result<Checked, Failure> {
@@ -44,24 +61,66 @@ pub fn check(declaration: &Declaration, mut request: RawRequest) -> Result<Check
         // Some clients send the parameters without a wrapper.
         None => std::mem::take(&mut request.body),
     };
+    let place = |parameter: &Parameter| match parameter.location {
+        Location::Path => "the path",
+        Location::Query => "the query string",
+        Location::Body => "the body",
+    };
+    let mut parameters = check_each(declaration, place, |parameter| match parameter.location {
+        Location::Path => {
+            let found = request.path.iter().find(|(key, _)| *key == parameter.name);
+            let found = found.map(|(_, value)| Value::String(value.clone()));
+            // An operation with several paths may not have it in the one that was called.
+            let elsewhere = || from_query(&request.query, &parameter.name, parameter.kind);
+            found.or_else(|| wrapped.remove(&parameter.name)).or_else(elsewhere)
+        }
+        Location::Query => from_query(&request.query, &parameter.name, parameter.kind),
+        Location::Body => wrapped.remove(&parameter.name),
+    })?;
+    check_tags(&mut parameters, |name| tags.remove(name).or_else(|| wrapped.remove(name)))?;
+    let in_path = |name: &str| request.path.iter().any(|(key, _)| key == name);
+    let ignored = wrapped.keys().chain(request.body.keys());
+    let mut ignored: Vec<String> =
+        ignored.filter(|name| !ENVELOPE.contains(&name.as_str()) && !in_path(name)).cloned().collect();
+    ignored.extend(unknown_in_query(declaration, &request.query).filter(|name| !in_path(name)).map(str::to_owned));
+    Ok(Checked { parameters, ignored })
+}
+
+/// Names in the query string that the operation does not take.
+fn unknown_in_query<'a>(
+    declaration: &'a Declaration,
+    query: &'a [(String, String)],
+) -> impl Iterator<Item = &'a str> + 'a {
+    let takes = |name: &str| declaration.parameters.iter().any(|parameter| parameter.name == name);
+    let names = query.iter().map(|(key, _)| key.split_once('.').map_or(key.as_str(), |(name, _)| name));
+    names.filter(move |name| !takes(name) && !ENVELOPE.contains(name))
+}
+
+/// Checks an operation's parameters that all stand in one object, wherever they would stand in a request; `place` is what
+/// the object is called.
+pub fn check_object(
+    declaration: &Declaration,
+    place: &'static str,
+    mut object: Map<String, Value>,
+) -> Result<Checked, Failure> {
+    let mut parameters = check_each(declaration, |_| place, |parameter| object.remove(&parameter.name))?;
+    check_tags(&mut parameters, |name| object.remove(name))?;
+    let ignored = object.into_iter().map(|(name, _)| name).filter(|name| !ENVELOPE.contains(&name.as_str())).collect();
+    Ok(Checked { parameters, ignored })
+}
+
+fn check_each(
+    declaration: &Declaration,
+    place: impl Fn(&Parameter) -> &'static str,
+    mut take: impl FnMut(&Parameter) -> Option<Value>,
+) -> Result<Map<String, Value>, Failure> {
     let mut parameters = Map::new();
     for parameter in &declaration.parameters {
         let name = &parameter.name;
-        let raw = match parameter.location {
-            Location::Path => {
-                request.path.iter().find(|(key, _)| key == name).map(|(_, value)| Value::String(value.clone()))
-            }
-            Location::Query => from_query(&request.query, name, parameter.kind),
-            Location::Body => wrapped.remove(name),
-        };
-        match raw {
+        match take(parameter) {
             None | Some(Value::Null) if parameter.required => {
-                let place = match parameter.location {
-                    Location::Path => "the path",
-                    Location::Query => "the query string",
-                    Location::Body => "the body",
-                };
-                return Err(Failure::argument(name, "", format!("{} needs it in {place}", declaration.name)));
+                let remedy = format!("{} needs it in {}", declaration.name, place(parameter));
+                return Err(Failure::argument(name, "", remedy));
             }
             None | Some(Value::Null) => {}
             Some(value) => {
@@ -69,8 +128,12 @@ pub fn check(declaration: &Declaration, mut request: RawRequest) -> Result<Check
             }
         }
     }
+    Ok(parameters)
+}
+
+fn check_tags(parameters: &mut Map<String, Value>, mut take: impl FnMut(&str) -> Option<Value>) -> Result<(), Failure> {
     for name in TAGS {
-        let Some(value) = tags.remove(name).or_else(|| wrapped.remove(name)) else { continue };
+        let Some(value) = take(name) else { continue };
         match value {
             Value::Null => {}
             Value::Array(ref items) if items.iter().all(Value::is_string) => {
@@ -79,10 +142,7 @@ pub fn check(declaration: &Declaration, mut request: RawRequest) -> Result<Check
             other => return Err(Failure::argument(name, other, "a list of texts is needed")),
         }
     }
-    let in_path = |name: &str| request.path.iter().any(|(key, _)| key == name);
-    let ignored = wrapped.keys().chain(request.body.keys());
-    let ignored = ignored.filter(|name| !ENVELOPE.contains(&name.as_str()) && !in_path(name)).cloned().collect();
-    Ok(Checked { parameters, ignored })
+    Ok(())
 }
 
 /// A parameter in a query string: `k=v`; for lists `k=a&k=b`, `k.0=a` or `k=a,b`; for maps `k.key=v`.
@@ -164,7 +224,9 @@ mod tests {
     #[test]
     fn what_the_operation_does_not_take_is_let_through_and_named() {
         let request = json!({ "paintThing": { "colour": "red", "gloss": true, "uuid": UUID }, "timeout": 3 });
-        assert_eq!(check(PaintThing::declaration(), body(request)).unwrap().ignored, ["gloss"]);
+        let query = vec![("shade.dark".to_owned(), "1".to_owned()), ("sessionId".to_owned(), "x".to_owned())];
+        let request = RawRequest { query, ..body(request) };
+        assert_eq!(check(PaintThing::declaration(), request).unwrap().ignored, ["gloss", "shade"]);
     }
 
     #[test]

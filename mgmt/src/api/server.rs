@@ -9,9 +9,11 @@ use axum::{
 };
 use gantry_common::{error::ErrorKind, id::JobUuid};
 use http::{HeaderMap, HeaderValue, Method as HttpMethod, StatusCode, Uri, header::CONTENT_TYPE};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{Answer, Caller, Handler, Method, RawRequest, authenticate, check};
+use super::{
+    Answer, Caller, Declaration, Handler, Method, RawRequest, authenticate, check, parse_body, parse_query_string,
+};
 use crate::{
     failure::Failure,
     job::{self, Accepted},
@@ -37,13 +39,22 @@ pub fn application(node: Arc<Node>) -> axum::Router {
 
 struct Reply {
     status: StatusCode,
-    body: Value,
-    ignored: Vec<String>,
+    body: ReplyBody,
+}
+
+enum ReplyBody {
+    Value(Value),
+    /// JSON as the store wrote it.
+    Json(Vec<u8>),
 }
 
 impl Reply {
+    fn new(status: StatusCode, body: Value) -> Self {
+        Self { status, body: ReplyBody::Value(body) }
+    }
+
     fn ok(body: Value) -> Self {
-        Self { status: StatusCode::OK, body, ignored: Vec::new() }
+        Self::new(StatusCode::OK, body)
     }
 }
 
@@ -55,25 +66,44 @@ async fn handle(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let reply = answer(&node, from, &method, &uri, &headers, &body).await.unwrap_or_else(|failure| {
+    let mut ignored = Vec::new();
+    let reply = answer(&node, from, &method, &uri, &headers, &body, &mut ignored).await.unwrap_or_else(|failure| {
         let status = StatusCode::from_u16(failure.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         tracing::info!(%method, path = uri.path(), code = failure.kind.code(), details = failure.details, "refused");
-        Reply { status, body: failure.to_body(), ignored: Vec::new() }
+        Reply::new(status, failure.to_body())
     });
-    respond(reply)
+    respond(reply, &ignored)
 }
 
-/// Turns a reply into the HTTP answer.
-fn respond(reply: Reply) -> Response {
-    let mut response = Response::new(Body::from(reply.body.to_string()));
+/// Turns a reply into the HTTP answer, which names what was ignored of the request.
+fn respond(reply: Reply, ignored: &[String]) -> Response {
+    let body = match reply.body {
+        ReplyBody::Value(value) => Body::from(value.to_string()),
+        ReplyBody::Json(json) => Body::from(json),
+    };
+    let mut response = Response::new(body);
     *response.status_mut() = reply.status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json;charset=UTF-8"));
-    if !reply.ignored.is_empty()
-        && let Ok(names) = HeaderValue::from_str(&reply.ignored.join(", "))
+    if !ignored.is_empty()
+        && let Ok(names) = HeaderValue::from_str(&ignored_names(ignored))
     {
         response.headers_mut().insert("x-gantry-ignored", names);
     }
     response
+}
+
+/// How many ignored names are repeated to the caller and the log, and how long each may be.
+const IGNORED_NAMED: usize = 20;
+const IGNORED_LENGTH: usize = 64;
+
+/// What was ignored, by names that the caller chose: no more than fits a header, in visible characters.
+fn ignored_names(ignored: &[String]) -> String {
+    let name = |name: &String| name.escape_default().take(IGNORED_LENGTH).collect::<String>();
+    let mut names: Vec<String> = ignored.iter().take(IGNORED_NAMED).map(name).collect();
+    if ignored.len() > IGNORED_NAMED {
+        names.push("...".to_owned());
+    }
+    names.join(", ")
 }
 
 async fn answer(
@@ -83,6 +113,7 @@ async fn answer(
     uri: &Uri,
     headers: &HeaderMap,
     body: &[u8],
+    ignored: &mut Vec<String>,
 ) -> Result<Reply, Failure> {
     let unknown = || Failure::new(ErrorKind::UnknownPath, format!("there is no operation at '{}'", uri.path()));
     let clean = uri.path().split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
@@ -94,22 +125,25 @@ async fn answer(
         "DELETE" => Method::Delete,
         other => return Err(Failure::new(ErrorKind::WrongMethod, format!("{other} is not used by this API"))),
     };
-    if let Some(job) = path.strip_prefix("/api-jobs/") {
+    if let (Method::Get, Some(job)) = (method, path.strip_prefix("/api-jobs/")) {
         return poll(node, headers, job).await;
     }
     let body = parse_body(body)?;
     let (operation, path_parameters) = node.router.find(method, path, &body)?;
     let declaration = operation.declaration;
     let session = if declaration.open { None } else { Some(authenticate(node, headers).await?) };
-    let pairs: Vec<(String, String)> =
-        form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+    let pairs = parse_query_string(uri.query().unwrap_or_default());
 
-    if let Handler::Query(resource) = operation.handler {
+    let queried = matches!(operation.handler, Handler::Query(_) | Handler::Planned) && declaration.is_query();
+    if queried {
         let mut query = Query::parse(&pairs)?;
+        *ignored = Query::unknown(&pairs).map(str::to_owned).collect();
+        let Handler::Query(resource) = operation.handler else { return Err(not_yet(declaration)) };
         for (_, uuid) in path_parameters {
             query.conditions.extend(Query::by_uuid(&uuid).conditions);
         }
-        return Ok(Reply::ok(node.store.read(move |tx| query::run(tx, resource, &query)).await?));
+        let json = node.store.read(move |tx| query::answer(tx, resource, &query)).await?;
+        return Ok(Reply { status: StatusCode::OK, body: ReplyBody::Json(json) });
     }
     let path = path_parameters
         .into_iter()
@@ -117,14 +151,13 @@ async fn answer(
         .collect();
     let checked = check(declaration, RawRequest { path, query: pairs, body })?;
     if !checked.ignored.is_empty() {
-        tracing::info!(
-            api = declaration.name,
-            fields = checked.ignored.join(", "),
-            "unknown body fields were let through"
-        );
+        let names = ignored_names(&checked.ignored);
+        tracing::info!(api = declaration.name, names, "unknown parameters were let through");
     }
+    *ignored = checked.ignored;
     let caller = Caller { node: node.clone(), session, from: from.ip() };
-    let reply = match (operation.handler, declaration.answer) {
+    Ok(match (operation.handler, declaration.answer) {
+        (Handler::Planned, _) => return Err(not_yet(declaration)),
         (Handler::Sync(handler), _) => Reply::ok(handler(caller, checked.parameters).await?),
         (Handler::Job(handler), Answer::Job) => {
             let account = caller.session.as_ref().map(|session| session.account_uuid);
@@ -137,22 +170,20 @@ async fn answer(
                 webhook: webhook(headers)?,
             };
             let uuid = job::accept(node, accepted).await?;
-            Reply { status: StatusCode::ACCEPTED, body: location(headers, uuid), ignored: Vec::new() }
+            Reply::new(StatusCode::ACCEPTED, location(headers, uuid))
         }
         _ => return Err(Failure::new(ErrorKind::Internal, format!("{} is declared wrongly", declaration.name))),
-    };
-    Ok(Reply { ignored: checked.ignored, ..reply })
+    })
 }
 
-fn parse_body(body: &[u8]) -> Result<Map<String, Value>, Failure> {
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Map::new());
-    }
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(body)) => Ok(body),
-        Ok(_) => Err(Failure::argument("body", "", "a JSON object is needed")),
-        Err(error) => Err(Failure::argument("body", "", format!("it is not JSON: {error}"))),
-    }
+fn not_yet(declaration: &Declaration) -> Failure {
+    let (name, section) = (declaration.name, declaration.section);
+    Failure::new(
+        ErrorKind::NotYet,
+        format!(
+            "{name} (section {section} of the reference) is not carried out by this version: the call was good, nothing was done"
+        ),
+    )
 }
 
 /// The caller's `X-Job-UUID`, or a new one.
@@ -185,23 +216,29 @@ fn location(headers: &HeaderMap, job: JobUuid) -> Value {
 
 /// How far a job is: 202 while it runs, then its result, and 404 once it is forgotten.
 async fn poll(node: &Arc<Node>, headers: &HeaderMap, text: &str) -> Result<Reply, Failure> {
-    let unknown =
-        || Failure::new(ErrorKind::UnknownPath, format!("there is no job '{text}': it never was or has expired"));
+    let unknown = || job::unknown_job(text);
     let uuid: JobUuid = text.parse().map_err(|_| unknown())?;
     let job = node.store.read(move |tx| tx.job(uuid).map_err(Failure::from)).await?.ok_or_else(unknown)?;
     let result = job.result.unwrap_or_else(|| json!({}));
     Ok(match job.phase {
-        JobPhase::Running | JobPhase::Undoing => {
-            Reply { status: StatusCode::ACCEPTED, body: location(headers, uuid), ignored: Vec::new() }
+        JobPhase::Waiting | JobPhase::Running | JobPhase::Undoing => {
+            Reply::new(StatusCode::ACCEPTED, location(headers, uuid))
         }
         JobPhase::Succeeded => Reply::ok(result),
-        JobPhase::Failed => Reply { status: StatusCode::SERVICE_UNAVAILABLE, body: result, ignored: Vec::new() },
+        JobPhase::Failed => Reply::new(StatusCode::SERVICE_UNAVAILABLE, result),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_a_caller_made_up_fit_a_header() {
+        assert_eq!(ignored_names(&["gloss".to_owned(), "a\r\nb: c".to_owned()]), "gloss, a\\r\\nb: c");
+        let many = ignored_names(&vec!["\u{e9}".repeat(100); 100]);
+        assert!(many.len() < 1400 && many.ends_with(", ...") && HeaderValue::from_str(&many).is_ok(), "{many}");
+    }
 
     #[test]
     fn a_job_is_polled_the_way_the_caller_came() {

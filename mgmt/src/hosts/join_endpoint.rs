@@ -49,7 +49,7 @@ pub async fn new_join_token(
     let token = join::new_token();
     let record = JoinTokenRecord {
         id: token.id().to_string(),
-        sealed_secret: seal.seal(&hex(token.secret().expose()))?,
+        sealed_secret: seal.seal(&hex::encode(token.secret().expose()))?,
         cluster_uuid: cluster,
         expires_date: Timestamp::now().plus(lifetime),
         used_by: None,
@@ -91,7 +91,7 @@ async fn admit(node: &Arc<Node>, from: SocketAddr, request: JoinRequest) -> Resu
     let id = request.token_id.to_string();
     let record = node.store.read(move |tx| tx.join_token(&id).map_err(Failure::from)).await?.ok_or_else(refused)?;
     let secret = open_secret(&node.seal, &record.sealed_secret)?;
-    let key = hex(&join::verify(&request, &secret)?);
+    let key = hex::encode(join::verify(&request, &secret)?);
     if record.expires_date <= Timestamp::now() || record.used_by.as_ref().is_some_and(|(used, _)| *used != key) {
         return Err(refused());
     }
@@ -178,8 +178,4 @@ fn record_member(
     }
     tx.use_join_token(&token.id, key, machine.uuid)?;
     Ok(machine)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

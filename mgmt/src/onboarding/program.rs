@@ -76,23 +76,30 @@ fn unreadable(path: &Path, error: &io::Error) -> OnboardingError {
 }
 
 fn digest(path: &Path) -> io::Result<(Sha256Digest, u64)> {
-    let mut file = File::open(path)?;
-    let mut hash = Sha256::new();
-    let size_bytes = io::copy(&mut file, &mut hash)?;
+    let (mut hash, mut size_bytes) = (Sha256::new(), 0);
+    in_pieces(path, |piece| {
+        hash.update(piece);
+        size_bytes += piece.len() as u64;
+        Ok(())
+    })?;
     Ok((Sha256Digest::from(<[u8; 32]>::from(hash.finalize())), size_bytes))
 }
 
 fn compress(path: &Path, pieces: Pieces) -> io::Result<()> {
-    let mut file = File::open(path)?;
     let mut encoder = GzEncoder::new(pieces, Compression::fast());
+    in_pieces(path, |piece| encoder.write_all(piece))?;
+    encoder.finish()?.flush()
+}
+
+fn in_pieces(path: &Path, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    let mut file = File::open(path)?;
     let mut buffer = vec![0; PIECE_BYTES];
     loop {
         match file.read(&mut buffer)? {
-            0 => break,
-            count => encoder.write_all(&buffer[..count])?,
+            0 => return Ok(()),
+            count => take(&buffer[..count])?,
         }
     }
-    encoder.finish()?.flush()
 }
 
 struct Pieces {

@@ -6,14 +6,16 @@ use gantry_common::{
     id::{BackupStorageUuid, ZoneUuid},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
+    changing::{SWITCHES, change},
     making::{made, make, put_tags, readable_name, refuse_if_used, require},
     primary_storage::storage_path,
 };
 use crate::{
-    api::{Operation, job, query},
+    api::{Caller, Operation, SyncOperation, job, query, sync},
+    change_description, change_state,
     clock::Timestamp,
     failure::Failure,
     hosts::{
@@ -37,14 +39,20 @@ pub fn operations() -> Vec<Operation> {
         job::<DeleteBackupStorage>(),
         job::<AttachBackupStorageToZone>(),
         job::<DetachBackupStorageFromZone>(),
+        change::<UpdateBackupStorage>(),
+        change::<ChangeBackupStorageState>(),
+        sync::<GetBackupStorageTypes>(),
         query::<QueryBackupStorage>(BackupStorage::declaration),
         query::<QueryImageStoreBackupStorage>(BackupStorage::declaration),
     ]
 }
 
+/// The one kind of backup storage there is.
+const KIND: &str = "ImageStoreBackupStorage";
+
 operation! {
     /// Makes a directory of a machine an image store. A machine without an agent of this node gets one, over SSH.
-    AddImageStoreBackupStorage, "4.5.14.1", Post "/backup-storage/image-store", Job; {
+    AddImageStoreBackupStorage, "4.5.14.1", Post "/backup-storage/image-store", Job -> ImageStoreBackupStorage; {
         /// The machine's address.
         hostname: String, max_length 255, nonempty true;
         /// The SSH user: root, or one who may use sudo.
@@ -182,7 +190,7 @@ fn record_storage(tx: &Tx<'_>, run: &mut Recording<'_, AddImageStoreBackupStorag
             description: params.description.clone(),
             total_capacity: 0,
             available_capacity: 0,
-            kind: "ImageStoreBackupStorage".to_owned(),
+            kind: KIND.to_owned(),
             state: AdminState::Enabled,
             status: ConnectionStatus::Connecting,
             hostname: params.hostname.clone(),
@@ -248,7 +256,8 @@ impl JobOperation for DeleteBackupStorage {
 
 operation! {
     /// Lets a zone's hosts use a backup storage.
-    AttachBackupStorageToZone, "4.5.10", Post "/zones/{zoneUuid}/backup-storage/{backupStorageUuid}", Job; {
+    AttachBackupStorageToZone, "4.5.10",
+        Post "/zones/{zoneUuid}/backup-storage/{backupStorageUuid}", Job -> BackupStorage; {
         /// The zone.
         zone_uuid: ZoneUuid;
         /// The backup storage.
@@ -267,10 +276,8 @@ impl JobOperation for AttachBackupStorageToZone {
         vec![Step::record("record the attachment", |tx, run| {
             let zone = require::<Zone>(tx, "zoneUuid", run.params.zone_uuid)?;
             let storage = require::<BackupStorage>(tx, "backupStorageUuid", run.params.backup_storage_uuid)?;
-            match tx.insert(&BackupStorageZoneRef { backup_storage_uuid: storage.uuid, zone_uuid: zone.uuid }) {
-                Err(error) if error.is_duplicate() => Ok(()),
-                other => Ok(other?),
-            }
+            tx.link(&BackupStorageZoneRef { backup_storage_uuid: storage.uuid, zone_uuid: zone.uuid })?;
+            Ok(())
         })]
     }
 
@@ -281,7 +288,8 @@ impl JobOperation for AttachBackupStorageToZone {
 
 operation! {
     /// Lets a zone's hosts use a backup storage no more.
-    DetachBackupStorageFromZone, "4.5.11", Delete "/zones/{zoneUuid}/backup-storage/{backupStorageUuid}", Job; {
+    DetachBackupStorageFromZone, "4.5.11",
+        Delete "/zones/{zoneUuid}/backup-storage/{backupStorageUuid}", Job -> BackupStorage; {
         /// The backup storage.
         backup_storage_uuid: BackupStorageUuid;
         /// The zone.
@@ -318,10 +326,48 @@ impl JobOperation for DetachBackupStorageFromZone {
 
 operation! {
     /// Queries backup storages.
-    QueryBackupStorage, "4.5.2", Get "/backup-storage" | "/backup-storage/{uuid}", Sync; {}
+    QueryBackupStorage, "4.5.2", Get "/backup-storage" | "/backup-storage/{uuid}", Sync -> [BackupStorage]; {}
 }
 
 operation! {
     /// Queries image stores.
-    QueryImageStoreBackupStorage, "4.5.14.2", Get "/backup-storage/image-store" | "/backup-storage/image-store/{uuid}", Sync; {}
+    QueryImageStoreBackupStorage, "4.5.14.2",
+        Get "/backup-storage/image-store" | "/backup-storage/image-store/{uuid}", Sync -> [ImageStoreBackupStorage]; {}
+}
+
+operation! {
+    /// Gives a backup storage another name or description.
+    UpdateBackupStorage, "4.5.7", Put "/backup-storage/{uuid}/actions", Job -> BackupStorage; {
+        /// The backup storage.
+        uuid: BackupStorageUuid;
+        /// Its new name.
+        name: Option<String>, max_length 255;
+        /// Its new description.
+        description: Option<String>, max_length 2048;
+    }
+}
+
+change_description!(UpdateBackupStorage of BackupStorage);
+
+operation! {
+    /// Enables or disables a backup storage. A disabled one takes no new images.
+    ChangeBackupStorageState, "4.5.4", Put "/backup-storage/{uuid}/actions", Job -> BackupStorage; {
+        /// The backup storage.
+        uuid: BackupStorageUuid;
+        /// What is to happen.
+        state_event: String, values SWITCHES;
+    }
+}
+
+change_state!(ChangeBackupStorageState of BackupStorage);
+
+operation! {
+    /// The kinds of backup storage that can be added.
+    GetBackupStorageTypes, "4.5.6", Get "/backup-storage/types", Sync -> { types: [String] }; {}
+}
+
+impl SyncOperation for GetBackupStorageTypes {
+    async fn answer(self, _caller: Caller) -> Result<Value, Failure> {
+        Ok(json!({ "types": [KIND] }))
+    }
 }

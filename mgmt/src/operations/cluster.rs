@@ -3,9 +3,13 @@
 use gantry_common::id::{ClusterUuid, ZoneUuid};
 use serde_json::Value;
 
-use super::making::{made, make, put_tags, readable_name, refuse_if_used, require};
+use super::{
+    changing::{SWITCHES, change},
+    making::{made, make, put_tags, readable_name, refuse_if_used, require},
+};
 use crate::{
     api::{Operation, job, query},
+    change_description, change_state,
     clock::Timestamp,
     failure::Failure,
     job::{JobOperation, Step},
@@ -16,12 +20,18 @@ use crate::{
 
 /// The operations of this chapter.
 pub fn operations() -> Vec<Operation> {
-    vec![job::<CreateCluster>(), job::<DeleteCluster>(), query::<QueryCluster>(Cluster::declaration)]
+    vec![
+        job::<CreateCluster>(),
+        job::<DeleteCluster>(),
+        change::<UpdateCluster>(),
+        change::<ChangeClusterState>(),
+        query::<QueryCluster>(Cluster::declaration),
+    ]
 }
 
 operation! {
     /// Makes a cluster.
-    CreateCluster, "4.2.1", Post "/clusters", Job; {
+    CreateCluster, "4.2.1", Post "/clusters", Job -> Cluster; {
         /// The zone it is in.
         zone_uuid: ZoneUuid;
         /// Its name.
@@ -113,5 +123,31 @@ impl JobOperation for DeleteCluster {
 
 operation! {
     /// Queries clusters.
-    QueryCluster, "4.2.3", Get "/clusters" | "/clusters/{uuid}", Sync; {}
+    QueryCluster, "4.2.3", Get "/clusters" | "/clusters/{uuid}", Sync -> [Cluster]; {}
 }
+
+operation! {
+    /// Gives a cluster another name or description.
+    UpdateCluster, "4.2.4", Put "/clusters/{uuid}/actions", Job -> Cluster; {
+        /// The cluster.
+        uuid: ClusterUuid;
+        /// Its new name.
+        name: Option<String>, max_length 255;
+        /// Its new description.
+        description: Option<String>, max_length 2048;
+    }
+}
+
+change_description!(UpdateCluster of Cluster);
+
+operation! {
+    /// Enables or disables a cluster. The hosts of a disabled one take no new VMs.
+    ChangeClusterState, "4.2.5", Put "/clusters/{uuid}/actions", Job -> Cluster; {
+        /// The cluster.
+        uuid: ClusterUuid;
+        /// What is to happen.
+        state_event: String, values SWITCHES;
+    }
+}
+
+change_state!(ChangeClusterState of Cluster);

@@ -3,9 +3,14 @@
 use gantry_common::id::DiskOfferingUuid;
 use serde_json::Value;
 
-use super::making::{made, make, put_tags, readable_name, require};
+use super::{
+    changing::{SWITCHES, change},
+    making::{made, make, put_tags, readable_name, require},
+    primary_storage::DEFAULT_ALLOCATION_STRATEGY,
+};
 use crate::{
     api::{Operation, job, query},
+    change_description, change_state,
     clock::Timestamp,
     failure::Failure,
     job::{JobOperation, Step},
@@ -19,6 +24,8 @@ pub fn operations() -> Vec<Operation> {
     vec![
         job::<CreateDiskOffering>(),
         job::<DeleteDiskOffering>(),
+        change::<UpdateDiskOffering>(),
+        change::<ChangeDiskOfferingState>(),
         query::<QueryDiskOffering>(DiskOffering::declaration),
     ]
 }
@@ -28,7 +35,7 @@ const SMALLEST_DISK_BYTES: u64 = 1 << 20;
 
 operation! {
     /// Makes a size of volume.
-    CreateDiskOffering, "3.6.1", Post "/disk-offerings", Job; {
+    CreateDiskOffering, "3.6.1", Post "/disk-offerings", Job -> DiskOffering; {
         /// Its name.
         name: String, max_length 255;
         /// Free text.
@@ -76,7 +83,7 @@ impl JobOperation for CreateDiskOffering {
                     allocator_strategy: params
                         .allocation_strategy
                         .clone()
-                        .unwrap_or_else(|| "DefaultPrimaryStorageAllocationStrategy".to_owned()),
+                        .unwrap_or_else(|| DEFAULT_ALLOCATION_STRATEGY.to_owned()),
                 },
             )?;
             put_tags::<DiskOffering>(tx, uuid, &params.system_tags, &params.user_tags)?;
@@ -117,5 +124,31 @@ impl JobOperation for DeleteDiskOffering {
 
 operation! {
     /// Queries disk offerings.
-    QueryDiskOffering, "3.6.3", Get "/disk-offerings" | "/disk-offerings/{uuid}", Sync; {}
+    QueryDiskOffering, "3.6.3", Get "/disk-offerings" | "/disk-offerings/{uuid}", Sync -> [DiskOffering]; {}
 }
+
+operation! {
+    /// Gives a disk offering another name or description.
+    UpdateDiskOffering, "3.6.5", Put "/disk-offerings/{uuid}/actions", Job -> DiskOffering; {
+        /// The disk offering.
+        uuid: DiskOfferingUuid;
+        /// Its new name.
+        name: Option<String>, max_length 255;
+        /// Its new description.
+        description: Option<String>, max_length 2048;
+    }
+}
+
+change_description!(UpdateDiskOffering of DiskOffering);
+
+operation! {
+    /// Enables or disables a disk offering. No new volume is made from a disabled one.
+    ChangeDiskOfferingState, "3.6.4", Put "/disk-offerings/{uuid}/actions", Job -> DiskOffering; {
+        /// The disk offering.
+        uuid: DiskOfferingUuid;
+        /// What is to happen.
+        state_event: String, values SWITCHES;
+    }
+}
+
+change_state!(ChangeDiskOfferingState of DiskOffering);

@@ -38,7 +38,7 @@ pub fn operations() -> Vec<Operation> {
 
 operation! {
     /// Makes a machine a KVM host of a cluster, over SSH.
-    AddKVMHost, "4.3.9", Post "/hosts/kvm", Job; {
+    AddKVMHost, "4.3.9", Post "/hosts/kvm", Job -> Host; {
         /// The SSH user: root, or one who may use sudo.
         username: String, max_length 255, nonempty true;
         /// The user's password.
@@ -183,7 +183,7 @@ fn record_host(tx: &Tx<'_>, run: &mut Recording<'_, AddKVMHost>) -> Result<(), F
 
 operation! {
     /// Enables or disables a host, or puts it into maintenance.
-    ChangeHostState, "4.3.4", Put "/hosts/{uuid}/actions", Job; {
+    ChangeHostState, "4.3.4", Put "/hosts/{uuid}/actions", Job -> Host; {
         /// The host.
         uuid: HostUuid;
         /// What is to happen.
@@ -230,7 +230,7 @@ impl JobOperation for ChangeHostState {
 
 operation! {
     /// Makes sure that a host is connected, and brings it to what its cluster needs.
-    ReconnectHost, "4.3.5", Put "/hosts/{uuid}/actions", Job; {
+    ReconnectHost, "4.3.5", Put "/hosts/{uuid}/actions", Job -> Host; {
         /// The host.
         uuid: HostUuid;
     }
@@ -333,12 +333,17 @@ fn refuse_if_occupied(tx: &Tx<'_>, host: &Host) -> Result<(), Failure> {
 
 operation! {
     /// Queries hosts.
-    QueryHost, "4.3.1", Get "/hosts" | "/hosts/{uuid}", Sync; {}
+    QueryHost, "4.3.1", Get "/hosts" | "/hosts/{uuid}", Sync -> [Host]; {}
 }
 
 operation! {
     /// How much of the hosts' processors and memory is promised.
-    GetCpuMemoryCapacity, "11.5.1", Get "/hosts/capacities/cpu-memory", Sync; {
+    GetCpuMemoryCapacity, "11.5.1",
+        Get "/hosts/capacities/cpu-memory",
+        Sync -> {
+            totalCpu: i64, availableCpu: i64, totalMemory: i64, availableMemory: i64, managedCpuNum: i64,
+            success: bool,
+        }; {
         /// Of these zones.
         zone_uuids: Option<Vec<ZoneUuid>>;
         /// Of these clusters.

@@ -17,7 +17,7 @@ use crate::{
     cleanup::{Cleanup, clean_up},
     clock::Timestamp,
     failure::Failure,
-    job::{JobOperation, Recording, Run, Step},
+    job::{JobOperation, Part, Recording, Run, Step},
     operation,
     query::inventory_reply,
     resource::{
@@ -40,7 +40,7 @@ pub fn operations() -> Vec<Operation> {
 
 operation! {
     /// Adds an image from a URL to backup storages.
-    AddImage, "3.3.1", Post "/images", Job; {
+    AddImage, "3.3.1", Post "/images", Job -> Image; {
         /// Its name.
         name: String, max_length 255;
         /// Free text.
@@ -56,7 +56,7 @@ operation! {
         /// Its format.
         format: String, values &["qcow2", "raw", "iso"];
         /// The family of guest systems.
-        platform: Option<String>, values &["Linux", "Windows", "Other", "Paravirtualization", "WindowsVirtio"];
+        platform: Option<GuestPlatform>, values GuestPlatform::TEXTS;
         /// The backup storages it goes to.
         backup_storage_uuids: Vec<BackupStorageUuid>, nonempty true;
         /// Its kind.
@@ -149,13 +149,15 @@ impl JobOperation for AddImage {
     fn steps() -> Vec<Step<Self>> {
         vec![
             Step::record("record the image", record_image).undo_record(forget_image),
-            Step::remote("download the image", download).undo_remote(|run: Run<Self>| async move {
-                for copy in run.state.copies.clone() {
-                    let command = DeleteImageCommand { root: copy.root, path: copy.path };
-                    clean_up(&run.node, copy.machine, Cleanup::Image(command)).await?;
-                }
-                Ok(run.state)
-            }),
+            Step::remote("download the image", download)
+                .undo_remote(|run: Run<Self>| async move {
+                    for copy in run.state.copies.clone() {
+                        let command = DeleteImageCommand { root: copy.root, path: copy.path };
+                        clean_up(&run.node, copy.machine, Cleanup::Image(command)).await?;
+                    }
+                    Ok(run.state)
+                })
+                .cancellable(),
             Step::record("record what it is", |tx, run| {
                 let (Some(uuid), Some(facts)) = (run.state.image, run.state.facts.clone()) else {
                     return Err(Failure::new(ErrorKind::Internal, "the image was not measured"));
@@ -185,13 +187,6 @@ fn record_image(tx: &Tx<'_>, run: &mut Recording<'_, AddImage>) -> Result<(), Fa
         return Err(Failure::argument("url", without_credentials(&params.url), "an http, https or file URL is needed"));
     }
     params.digest()?;
-    let platform = match params.platform.as_deref() {
-        None | Some("Linux") => GuestPlatform::Linux,
-        Some("Windows") => GuestPlatform::Windows,
-        Some("WindowsVirtio") => GuestPlatform::WindowsVirtio,
-        Some("Paravirtualization") => GuestPlatform::Paravirtualization,
-        Some(_) => GuestPlatform::Other,
-    };
     let uuid = params.resource_uuid.unwrap_or_else(ImageUuid::random);
     let now = Timestamp::now();
     let format = params.format()?;
@@ -210,7 +205,7 @@ fn record_image(tx: &Tx<'_>, run: &mut Recording<'_, AddImage>) -> Result<(), Fa
             media_type: params.media_type()?,
             guest_os_type: params.guest_os_type.clone(),
             kind: "zstack".to_owned(),
-            platform,
+            platform: params.platform.unwrap_or(GuestPlatform::Linux),
             format: format.as_str().to_owned(),
             system: params.system.unwrap_or(false),
             create_date: now,
@@ -238,9 +233,8 @@ fn record_image(tx: &Tx<'_>, run: &mut Recording<'_, AddImage>) -> Result<(), Fa
             create_date: now,
             last_op_date: now,
         };
-        match tx.insert(&copy) {
-            Err(error) if error.is_duplicate() => continue,
-            other => other?,
+        if !tx.link(&copy)? {
+            continue;
         }
         run.state.copies.push(Copy {
             backup_storage: storage.uuid,
@@ -263,7 +257,9 @@ async fn download(mut run: Run<AddImage>) -> Result<Adding, Failure> {
     let Some(image) = run.state.image else {
         return Err(Failure::new(ErrorKind::Internal, "the image was not recorded"));
     };
-    for copy in run.state.copies.clone() {
+    let copies = run.state.copies.clone();
+    let of = copies.len();
+    for (index, copy) in copies.into_iter().enumerate() {
         let command = AddImageCommand {
             image,
             url: run.params.url.clone(),
@@ -272,13 +268,11 @@ async fn download(mut run: Run<AddImage>) -> Result<Adding, Failure> {
             root: copy.root,
             path: copy.path,
         };
-        let facts =
-            run.call_long(copy.machine, &copy.backup_storage.to_string(), command).await.map_err(|failure| {
-                match failure.kind {
-                    ErrorKind::HostCommand => Failure { kind: ErrorKind::ImageDownload, ..failure },
-                    _ => failure,
-                }
-            })?;
+        let (label, part) = (copy.backup_storage.to_string(), Part { index, of });
+        let facts = run.call_part(copy.machine, &label, command, part).await.map_err(|failure| match failure.kind {
+            ErrorKind::HostCommand => Failure { kind: ErrorKind::ImageDownload, ..failure },
+            _ => failure,
+        })?;
         run.state.facts = Some(facts);
     }
     Ok(run.state)
@@ -338,7 +332,7 @@ impl JobOperation for DeleteImage {
 
 operation! {
     /// Takes a deleted image back.
-    RecoverImage, "3.3.5", Put "/images/{imageUuid}/actions", Job, body_keys &["recoverImage", "params"]; {
+    RecoverImage, "3.3.5", Put "/images/{imageUuid}/actions", Job -> Image, body_keys &["recoverImage", "params"]; {
         /// The image.
         image_uuid: ImageUuid;
         /// The backup storages; all where they are left out.
@@ -439,7 +433,7 @@ impl JobOperation for ExpungeImage {
 
 operation! {
     /// Queries images.
-    QueryImage, "3.3.4", Get "/images" | "/images/{uuid}", Sync; {}
+    QueryImage, "3.3.4", Get "/images" | "/images/{uuid}", Sync -> [Image]; {}
 }
 
 #[cfg(test)]

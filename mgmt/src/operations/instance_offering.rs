@@ -3,9 +3,13 @@
 use gantry_common::id::InstanceOfferingUuid;
 use serde_json::Value;
 
-use super::making::{made, make, put_tags, readable_name, require};
+use super::{
+    changing::{Change, SWITCHES, change, describe},
+    making::{made, make, put_tags, readable_name, require},
+};
 use crate::{
     api::{Operation, job, query},
+    change_state,
     clock::Timestamp,
     failure::Failure,
     job::{JobOperation, Step},
@@ -19,6 +23,8 @@ pub fn operations() -> Vec<Operation> {
     vec![
         job::<CreateInstanceOffering>(),
         job::<DeleteInstanceOffering>(),
+        change::<UpdateInstanceOffering>(),
+        change::<ChangeInstanceOfferingState>(),
         query::<QueryInstanceOffering>(InstanceOffering::declaration),
     ]
 }
@@ -28,7 +34,7 @@ const SMALLEST_MEMORY_BYTES: u64 = 16 << 20;
 
 operation! {
     /// Makes a size of VM.
-    CreateInstanceOffering, "3.5.1", Post "/instance-offerings", Job; {
+    CreateInstanceOffering, "3.5.1", Post "/instance-offerings", Job -> InstanceOffering; {
         /// Its name.
         name: String, max_length 255;
         /// Free text.
@@ -120,5 +126,48 @@ impl JobOperation for DeleteInstanceOffering {
 
 operation! {
     /// Queries instance offerings.
-    QueryInstanceOffering, "3.5.3", Get "/instance-offerings" | "/instance-offerings/{uuid}", Sync; {}
+    QueryInstanceOffering, "3.5.3",
+        Get "/instance-offerings" | "/instance-offerings/{uuid}", Sync -> [InstanceOffering]; {}
+}
+
+operation! {
+    /// Enables or disables an instance offering. No new VM is made from a disabled one.
+    ChangeInstanceOfferingState, "3.5.6", Put "/instance-offerings/{uuid}/actions", Job -> InstanceOffering; {
+        /// The instance offering.
+        uuid: InstanceOfferingUuid;
+        /// What is to happen.
+        state_event: String, values SWITCHES;
+    }
+}
+
+change_state!(ChangeInstanceOfferingState of InstanceOffering);
+
+operation! {
+    /// Gives an instance offering another name, description or way of choosing hosts. VMs made from it keep theirs.
+    UpdateInstanceOffering, "3.5.5", Put "/instance-offerings/{uuid}/actions", Job -> InstanceOffering; {
+        /// The instance offering.
+        uuid: InstanceOfferingUuid;
+        /// Its new name.
+        name: Option<String>, max_length 255;
+        /// Its new description.
+        description: Option<String>, max_length 2048;
+        /// How a host is chosen from now on.
+        allocator_strategy: Option<String>;
+    }
+}
+
+impl Change for UpdateInstanceOffering {
+    type Resource = InstanceOffering;
+
+    fn key(&self) -> InstanceOfferingUuid {
+        self.uuid
+    }
+
+    fn apply(&self, _tx: &Tx<'_>, offering: &mut InstanceOffering) -> Result<(), Failure> {
+        if let Some(strategy) = &self.allocator_strategy {
+            crate::vm::Strategy::parse(strategy)?;
+            offering.allocator_strategy.clone_from(strategy);
+        }
+        describe((&mut offering.name, self.name.as_deref()), (&mut offering.description, self.description.as_deref()))
+    }
 }

@@ -9,9 +9,13 @@ use gantry_common::{
 use ipnet::Ipv4Net;
 use serde_json::Value;
 
-use super::making::{made, make, put_tags, readable_name, refuse_if_used, require};
+use super::{
+    changing::change,
+    making::{made, make, put_tags, readable_name, refuse_if_used, require},
+};
 use crate::{
     api::{Operation, job, query},
+    change_description,
     clock::Timestamp,
     failure::Failure,
     job::{JobOperation, Step},
@@ -26,6 +30,7 @@ pub fn operations() -> Vec<Operation> {
         job::<AddIpRange>(),
         job::<AddIpRangeByNetworkCidr>(),
         job::<DeleteIpRange>(),
+        change::<UpdateIpRange>(),
         query::<QueryIpRange>(IpRange::declaration),
     ]
 }
@@ -110,7 +115,7 @@ fn add_range(tx: &Tx<'_>, range: &IpRange) -> Result<(), Failure> {
 
 operation! {
     /// Gives an L3 network a range of addresses.
-    AddIpRange, "5.2.15", Post "/l3-networks/{l3NetworkUuid}/ip-ranges", Job; {
+    AddIpRange, "5.2.15", Post "/l3-networks/{l3NetworkUuid}/ip-ranges", Job -> IpRange; {
         /// The L3 network.
         l3_network_uuid: L3NetworkUuid;
         /// The range's name.
@@ -162,7 +167,7 @@ impl JobOperation for AddIpRange {
 
 operation! {
     /// Gives an L3 network all addresses of a subnet: the first is the gateway.
-    AddIpRangeByNetworkCidr, "5.2.19", Post "/l3-networks/{l3NetworkUuid}/ip-ranges/by-cidr", Job; {
+    AddIpRangeByNetworkCidr, "5.2.19", Post "/l3-networks/{l3NetworkUuid}/ip-ranges/by-cidr", Job -> IpRange; {
         /// The range's name.
         name: String, max_length 255;
         /// Free text.
@@ -245,5 +250,19 @@ impl JobOperation for DeleteIpRange {
 
 operation! {
     /// Queries ranges of addresses.
-    QueryIpRange, "5.2.17", Get "/l3-networks/ip-ranges" | "/l3-networks/ip-ranges/{uuid}", Sync; {}
+    QueryIpRange, "5.2.17", Get "/l3-networks/ip-ranges" | "/l3-networks/ip-ranges/{uuid}", Sync -> [IpRange]; {}
 }
+
+operation! {
+    /// Gives an IP range another name or description.
+    UpdateIpRange, "5.2.18", Put "/l3-networks/ip-ranges/{uuid}/actions", Job -> IpRange; {
+        /// The IP range.
+        uuid: IpRangeUuid;
+        /// Its new name.
+        name: Option<String>, max_length 255;
+        /// Its new description.
+        description: Option<String>, max_length 2048;
+    }
+}
+
+change_description!(UpdateIpRange of IpRange);

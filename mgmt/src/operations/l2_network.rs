@@ -6,11 +6,15 @@ use gantry_common::{
     id::{ClusterUuid, HostUuid, L2NetworkUuid, ZoneUuid},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::making::{made, make, put_tags, readable_name, refuse_if_used, require};
+use super::{
+    changing::change,
+    making::{made, make, put_tags, readable_name, refuse_if_used, require},
+};
 use crate::{
-    api::{Operation, job, query},
+    api::{Caller, Operation, SyncOperation, job, query, sync},
+    change_description,
     cleanup::{Cleanup, clean_up},
     clock::Timestamp,
     failure::Failure,
@@ -28,13 +32,18 @@ pub fn operations() -> Vec<Operation> {
         job::<DeleteL2Network>(),
         job::<AttachL2NetworkToCluster>(),
         job::<DetachL2NetworkFromCluster>(),
+        change::<UpdateL2Network>(),
+        sync::<GetL2NetworkTypes>(),
         query::<QueryL2Network>(L2Network::declaration),
     ]
 }
 
+/// The kind of L2 networks without VLAN.
+const NO_VLAN: &str = "L2NoVlanNetwork";
+
 operation! {
     /// Makes an L2 network without VLAN.
-    CreateL2NoVlanNetwork, "5.1.5", Post "/l2-networks/no-vlan", Job; {
+    CreateL2NoVlanNetwork, "5.1.5", Post "/l2-networks/no-vlan", Job -> L2Network; {
         /// Its name.
         name: String, max_length 255;
         /// Free text.
@@ -72,7 +81,7 @@ impl JobOperation for CreateL2NoVlanNetwork {
                     description: params.description.clone(),
                     zone_uuid: params.zone_uuid,
                     physical_interface,
-                    kind: "L2NoVlanNetwork".to_owned(),
+                    kind: NO_VLAN.to_owned(),
                     create_date: now,
                     last_op_date: now,
                 },
@@ -130,7 +139,7 @@ pub struct OnHosts {
 
 operation! {
     /// Brings an L2 network to a cluster: a bridge on each of its hosts.
-    AttachL2NetworkToCluster, "5.1.12", Post "/l2-networks/{l2NetworkUuid}/clusters/{clusterUuid}", Job; {
+    AttachL2NetworkToCluster, "5.1.12", Post "/l2-networks/{l2NetworkUuid}/clusters/{clusterUuid}", Job -> L2Network; {
         /// The L2 network.
         l2_network_uuid: L2NetworkUuid;
         /// The cluster.
@@ -172,19 +181,10 @@ impl JobOperation for AttachL2NetworkToCluster {
                 Ok(())
             }),
             Step::remote("make the bridges", make_bridges).undo_remote(|run: Run<Self>| async move {
-                let hosts = run.state.hosts.clone();
-                remove_bridges(&run, run.params.l2_network_uuid, run.params.cluster_uuid, hosts).await?;
-                Ok(run.state)
+                remove_bridges(run.params.l2_network_uuid, run.params.cluster_uuid, run).await
             }),
             Step::record("record the attachment", |tx, run| {
-                let link = L2NetworkClusterRef {
-                    l2_network_uuid: run.params.l2_network_uuid,
-                    cluster_uuid: run.params.cluster_uuid,
-                };
-                match tx.insert(&link) {
-                    Err(error) if error.is_duplicate() => Ok(()),
-                    other => Ok(other?),
-                }
+                link(tx, run.params.l2_network_uuid, run.params.cluster_uuid)
             }),
         ]
     }
@@ -204,18 +204,22 @@ async fn make_bridges(run: Run<AttachL2NetworkToCluster>) -> Result<OnHosts, Fai
     Ok(run.state)
 }
 
+fn link(tx: &Tx<'_>, l2_network_uuid: L2NetworkUuid, cluster_uuid: ClusterUuid) -> Result<(), Failure> {
+    tx.link(&L2NetworkClusterRef { l2_network_uuid, cluster_uuid })?;
+    Ok(())
+}
+
 fn connected_hosts(tx: &Tx<'_>, cluster: ClusterUuid) -> Result<Vec<HostUuid>, Failure> {
     let hosts = tx.find::<Host>(&[("cluster_uuid", cluster.to_sql())])?;
     Ok(hosts.into_iter().filter(|host| host.status == ConnectionStatus::Connected).map(|host| host.uuid).collect())
 }
 
 /// Takes the bridge from hosts, unless the network is attached after all.
-async fn remove_bridges<O: JobOperation>(
-    run: &Run<O>,
+async fn remove_bridges<O: JobOperation<State = OnHosts>>(
     l2_network: L2NetworkUuid,
     cluster: ClusterUuid,
-    hosts: Vec<HostUuid>,
-) -> Result<(), Failure> {
+    run: Run<O>,
+) -> Result<OnHosts, Failure> {
     let found = run
         .node
         .store
@@ -224,16 +228,17 @@ async fn remove_bridges<O: JobOperation>(
             Ok::<_, Failure>(tx.get::<L2Network>(l2_network)?.filter(|_| !attached))
         })
         .await?;
-    let Some(l2) = found else { return Ok(()) };
-    for host in hosts {
-        clean_up(&run.node, host, Cleanup::Bridge(RemoveBridge { bridge: network::bridge(&l2) })).await?;
+    let Some(l2) = found else { return Ok(run.state) };
+    for host in &run.state.hosts {
+        clean_up(&run.node, *host, Cleanup::Bridge(RemoveBridge { bridge: network::bridge(&l2) })).await?;
     }
-    Ok(())
+    Ok(run.state)
 }
 
 operation! {
     /// Takes an L2 network from a cluster. Refused while VMs of the cluster are on it.
-    DetachL2NetworkFromCluster, "5.1.13", Delete "/l2-networks/{l2NetworkUuid}/clusters/{clusterUuid}", Job; {
+    DetachL2NetworkFromCluster, "5.1.13",
+        Delete "/l2-networks/{l2NetworkUuid}/clusters/{clusterUuid}", Job -> L2Network; {
         /// The L2 network.
         l2_network_uuid: L2NetworkUuid;
         /// The cluster.
@@ -266,20 +271,9 @@ impl JobOperation for DetachL2NetworkFromCluster {
                 ])?;
                 Ok(())
             })
-            .undo_record(|tx, run| {
-                let link = L2NetworkClusterRef {
-                    l2_network_uuid: run.params.l2_network_uuid,
-                    cluster_uuid: run.params.cluster_uuid,
-                };
-                match tx.insert(&link) {
-                    Err(error) if error.is_duplicate() => Ok(()),
-                    other => Ok(other?),
-                }
-            }),
+            .undo_record(|tx, run| link(tx, run.params.l2_network_uuid, run.params.cluster_uuid)),
             Step::remote("remove the bridges", |run: Run<Self>| async move {
-                let hosts = run.state.hosts.clone();
-                remove_bridges(&run, run.params.l2_network_uuid, run.params.cluster_uuid, hosts).await?;
-                Ok(run.state)
+                remove_bridges(run.params.l2_network_uuid, run.params.cluster_uuid, run).await
             }),
         ]
     }
@@ -291,5 +285,30 @@ impl JobOperation for DetachL2NetworkFromCluster {
 
 operation! {
     /// Queries L2 networks.
-    QueryL2Network, "5.1.9", Get "/l2-networks" | "/l2-networks/{uuid}", Sync; {}
+    QueryL2Network, "5.1.9", Get "/l2-networks" | "/l2-networks/{uuid}", Sync -> [L2Network]; {}
+}
+
+operation! {
+    /// Gives an L2 network another name or description.
+    UpdateL2Network, "5.1.10", Put "/l2-networks/{uuid}/actions", Job -> L2Network; {
+        /// The L2 network.
+        uuid: L2NetworkUuid;
+        /// Its new name.
+        name: Option<String>, max_length 255;
+        /// Its new description.
+        description: Option<String>, max_length 2048;
+    }
+}
+
+change_description!(UpdateL2Network of L2Network);
+
+operation! {
+    /// The kinds of L2 network that can be made.
+    GetL2NetworkTypes, "5.1.11", Get "/l2-networks/types", Sync -> { types: [String] }; {}
+}
+
+impl SyncOperation for GetL2NetworkTypes {
+    async fn answer(self, _caller: Caller) -> Result<Value, Failure> {
+        Ok(json!({ "types": [NO_VLAN] }))
+    }
 }

@@ -8,11 +8,15 @@ use gantry_common::{
     id::{HostUuid, L2NetworkUuid, L3NetworkUuid},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::making::{made, make, put_tags, readable_name, refuse_if_used, require};
+use super::{
+    changing::{SWITCHES, change, describe},
+    making::{made, make, put_tags, readable_name, refuse_if_used, require},
+};
 use crate::{
-    api::{Operation, job, query},
+    api::{Caller, Operation, SyncOperation, job, query, sync},
+    change_state,
     cleanup::{Cleanup, clean_up},
     clock::Timestamp,
     failure::Failure,
@@ -34,13 +38,30 @@ pub fn operations() -> Vec<Operation> {
         job::<DeleteL3Network>(),
         job::<AddDnsToL3Network>(),
         job::<RemoveDnsFromL3Network>(),
+        job::<UpdateL3Network>(),
+        change::<ChangeL3NetworkState>(),
+        sync::<GetL3NetworkTypes>(),
         query::<QueryL3Network>(L3Network::declaration),
     ]
 }
 
+/// The one kind of L3 network there is.
+const BASIC: &str = "L3BasicNetwork";
+
+/// What an L3 network may be for.
+const CATEGORIES: &[&str] = &["Public", "Private", "System"];
+
+fn require_domain(domain: &str) -> Result<(), Failure> {
+    let may_stand = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+    if domain.is_empty() || !domain.chars().all(may_stand) {
+        return Err(Failure::argument("dnsDomain", domain, "a domain such as example.org is needed"));
+    }
+    Ok(())
+}
+
 operation! {
     /// Makes a subnet on an L2 network.
-    CreateL3Network, "5.2.1", Post "/l3-networks", Job; {
+    CreateL3Network, "5.2.1", Post "/l3-networks", Job -> L3Network; {
         /// Its name.
         name: String, max_length 255;
         /// Free text.
@@ -56,7 +77,7 @@ operation! {
         /// The id it gets.
         resource_uuid: Option<L3NetworkUuid>;
         /// What it is for.
-        category: Option<String>, values &["Public", "Private", "System"];
+        category: Option<String>, values CATEGORIES;
     }
 }
 
@@ -71,12 +92,7 @@ impl JobOperation for CreateL3Network {
         vec![Step::record("record the L3 network", |tx, run| {
             let params = run.params;
             let l2 = require::<L2Network>(tx, "l2NetworkUuid", params.l2_network_uuid)?;
-            let is_label = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
-            if let Some(domain) =
-                params.dns_domain.as_deref().filter(|domain| domain.is_empty() || !domain.chars().all(is_label))
-            {
-                return Err(Failure::argument("dnsDomain", domain, "a domain such as example.org is needed"));
-            }
+            params.dns_domain.as_deref().map_or(Ok(()), require_domain)?;
             let uuid = params.resource_uuid.unwrap_or_else(L3NetworkUuid::random);
             let now = Timestamp::now();
             make(
@@ -85,7 +101,7 @@ impl JobOperation for CreateL3Network {
                     uuid,
                     name: readable_name(&params.name)?,
                     description: params.description.clone(),
-                    kind: "L3BasicNetwork".to_owned(),
+                    kind: BASIC.to_owned(),
                     zone_uuid: l2.zone_uuid,
                     l2_network_uuid: l2.uuid,
                     state: AdminState::Enabled,
@@ -178,13 +194,33 @@ fn hosts_of(tx: &Tx<'_>, l3: &L3Network) -> Result<Vec<HostUuid>, Failure> {
     Ok(hosts)
 }
 
+/// An operation that changes what the guests of an L3 network are served.
+pub trait ChangesGuestNetwork: JobOperation<State = ()> {
+    /// The network.
+    fn l3_network_uuid(&self) -> L3NetworkUuid;
+}
+
+/// The last step of such an operation.
+pub fn tell_the_hosts<O: ChangesGuestNetwork>() -> Step<O> {
+    Step::remote("tell the hosts", |run: Run<O>| async move {
+        refresh_network(&run.node, run.params.l3_network_uuid()).await;
+        Ok(())
+    })
+}
+
 operation! {
     /// Hands a DNS server to the network's guests.
-    AddDnsToL3Network, "5.2.8", Post "/l3-networks/{l3NetworkUuid}/dns", Job; {
+    AddDnsToL3Network, "5.2.8", Post "/l3-networks/{l3NetworkUuid}/dns", Job -> L3Network; {
         /// The L3 network.
         l3_network_uuid: L3NetworkUuid;
         /// The server's address.
         dns: Ipv4Addr;
+    }
+}
+
+impl ChangesGuestNetwork for AddDnsToL3Network {
+    fn l3_network_uuid(&self) -> L3NetworkUuid {
+        self.l3_network_uuid
     }
 }
 
@@ -199,18 +235,15 @@ impl JobOperation for AddDnsToL3Network {
         vec![
             Step::record("record the server", |tx, run| {
                 let l3 = require::<L3Network>(tx, "l3NetworkUuid", run.params.l3_network_uuid)?;
-                match tx.insert(&L3NetworkDns { l3_network_uuid: l3.uuid, dns: run.params.dns }) {
-                    Err(error) if error.is_duplicate() => Err(Failure::new(
+                if !tx.link(&L3NetworkDns { l3_network_uuid: l3.uuid, dns: run.params.dns })? {
+                    return Err(Failure::new(
                         ErrorKind::Duplicate,
                         format!("dns '{}' is a server of L3 network '{}' already", run.params.dns, l3.name),
-                    )),
-                    other => Ok(other?),
+                    ));
                 }
-            }),
-            Step::remote("tell the hosts", |run: Run<Self>| async move {
-                refresh_network(&run.node, run.params.l3_network_uuid).await;
                 Ok(())
             }),
+            tell_the_hosts(),
         ]
     }
 
@@ -221,11 +254,17 @@ impl JobOperation for AddDnsToL3Network {
 
 operation! {
     /// Hands a DNS server to the network's guests no more.
-    RemoveDnsFromL3Network, "5.2.9", Delete "/l3-networks/{l3NetworkUuid}/dns/{dns}", Job; {
+    RemoveDnsFromL3Network, "5.2.9", Delete "/l3-networks/{l3NetworkUuid}/dns/{dns}", Job -> L3Network; {
         /// The L3 network.
         l3_network_uuid: L3NetworkUuid;
         /// The server's address.
         dns: Ipv4Addr;
+    }
+}
+
+impl ChangesGuestNetwork for RemoveDnsFromL3Network {
+    fn l3_network_uuid(&self) -> L3NetworkUuid {
+        self.l3_network_uuid
     }
 }
 
@@ -250,10 +289,7 @@ impl JobOperation for RemoveDnsFromL3Network {
                     _ => Ok(()),
                 }
             }),
-            Step::remote("tell the hosts", |run: Run<Self>| async move {
-                refresh_network(&run.node, run.params.l3_network_uuid).await;
-                Ok(())
-            }),
+            tell_the_hosts(),
         ]
     }
 
@@ -264,5 +300,84 @@ impl JobOperation for RemoveDnsFromL3Network {
 
 operation! {
     /// Queries L3 networks.
-    QueryL3Network, "5.2.3", Get "/l3-networks" | "/l3-networks/{uuid}", Sync; {}
+    QueryL3Network, "5.2.3", Get "/l3-networks" | "/l3-networks/{uuid}", Sync -> [L3Network]; {}
+}
+
+operation! {
+    /// Gives an L3 network another name, description, category or DNS domain.
+    UpdateL3Network, "5.2.4", Put "/l3-networks/{uuid}/actions", Job -> L3Network; {
+        /// The L3 network.
+        uuid: L3NetworkUuid;
+        /// Its new name.
+        name: Option<String>, max_length 255;
+        /// Its new description.
+        description: Option<String>, max_length 2048;
+        /// Whether it belongs to the system.
+        system: Option<bool>;
+        /// The DNS domain handed to guests from now on.
+        dns_domain: Option<String>, max_length 255;
+        /// What it is for from now on.
+        category: Option<String>, values CATEGORIES;
+    }
+}
+
+impl ChangesGuestNetwork for UpdateL3Network {
+    fn l3_network_uuid(&self) -> L3NetworkUuid {
+        self.uuid
+    }
+}
+
+impl JobOperation for UpdateL3Network {
+    type State = ();
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.uuid.to_string()]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![
+            Step::record("record the change", |tx, run| {
+                let params = run.params;
+                let mut l3 = require::<L3Network>(tx, "uuid", params.uuid)?;
+                describe((&mut l3.name, params.name.as_deref()), (&mut l3.description, params.description.as_deref()))?;
+                if let Some(domain) = &params.dns_domain {
+                    require_domain(domain)?;
+                    l3.dns_domain = Some(domain.clone());
+                }
+                l3.system = params.system.unwrap_or(l3.system);
+                l3.category = params.category.clone().unwrap_or(l3.category);
+                l3.last_op_date = Timestamp::now();
+                tx.save(&l3)?;
+                Ok(())
+            }),
+            tell_the_hosts(),
+        ]
+    }
+
+    fn reply(&self, tx: &Tx<'_>, _state: &()) -> Result<Value, Failure> {
+        inventory_reply::<L3Network>(tx, self.uuid)
+    }
+}
+
+operation! {
+    /// Enables or disables an L3 network. A disabled one takes no new VM interfaces.
+    ChangeL3NetworkState, "5.2.6", Put "/l3-networks/{uuid}/actions", Job -> L3Network; {
+        /// The L3 network.
+        uuid: L3NetworkUuid;
+        /// What is to happen.
+        state_event: String, values SWITCHES;
+    }
+}
+
+change_state!(ChangeL3NetworkState of L3Network);
+
+operation! {
+    /// The kinds of L3 network that can be made.
+    GetL3NetworkTypes, "5.2.5", Get "/l3-networks/types", Sync -> { types: [String] }; {}
+}
+
+impl SyncOperation for GetL3NetworkTypes {
+    async fn answer(self, _caller: Caller) -> Result<Value, Failure> {
+        Ok(json!({ "types": [BASIC] }))
+    }
 }

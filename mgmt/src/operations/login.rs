@@ -1,6 +1,5 @@
 //! 9.1: logging in and out.
 
-use argon2::{Argon2, PasswordHash, PasswordVerifier};
 use gantry_common::{
     error::ErrorKind,
     id::{SessionUuid, UserUuid},
@@ -11,7 +10,7 @@ use crate::{
     api::{Caller, Operation, SESSION_LIFETIME, SyncOperation, sync},
     clock::Timestamp,
     failure::Failure,
-    operation,
+    operation, password,
     query::inventory_reply,
     resource::{Account, Session},
     secret::Secret,
@@ -25,7 +24,8 @@ pub fn operations() -> Vec<Operation> {
 
 operation! {
     /// Begins a session. The password is the lower-case hex SHA-512 of the plain one.
-    LogInByAccount, "9.1.5", Put "/accounts/login", Sync, open true, body_keys &["logInByAccount", "loginByAccount"]; {
+    LogInByAccount, "9.1.5",
+        Put "/accounts/login", Sync -> Session, open true, body_keys &["logInByAccount", "loginByAccount"]; {
         /// The account's name.
         account_name: String, max_length 255, nonempty true;
         /// The digest of its password.
@@ -56,7 +56,7 @@ impl SyncOperation for LogInByAccount {
             account.as_ref().map_or_else(|| caller.node.decoy_hash.clone(), |account| account.password_hash.clone());
         let password = self.password.clone();
         let slot = caller.node.login_slots.acquire().await;
-        let fits = tokio::task::spawn_blocking(move || password_fits(&stored, &password)).await.unwrap_or(false);
+        let fits = tokio::task::spawn_blocking(move || password::fits(&stored, &password)).await.unwrap_or(false);
         drop(slot);
         let account = account.filter(|_| fits).ok_or_else(refused)?;
         let now = Timestamp::now();
@@ -78,11 +78,6 @@ impl SyncOperation for LogInByAccount {
     }
 }
 
-fn password_fits(stored: &str, password: &Secret) -> bool {
-    PasswordHash::new(stored)
-        .is_ok_and(|hash| Argon2::default().verify_password(password.expose().to_lowercase().as_bytes(), &hash).is_ok())
-}
-
 operation! {
     /// Ends a session.
     LogOut, "9.1.42", Delete "/accounts/sessions/{sessionUuid}", Sync, open true; {
@@ -100,7 +95,7 @@ impl SyncOperation for LogOut {
 
 operation! {
     /// Whether a session is alive.
-    ValidateSession, "9.1.40", Get "/accounts/sessions/{sessionUuid}/valid", Sync, open true; {
+    ValidateSession, "9.1.40", Get "/accounts/sessions/{sessionUuid}/valid", Sync -> { valid: bool }, open true; {
         /// The session.
         session_uuid: SessionUuid;
     }

@@ -1,6 +1,6 @@
-//! 11.1 and 11.3: the node itself and the progress of its jobs.
+//! 11.1: the node itself.
 
-use gantry_common::{error::ErrorKind, id::JobUuid};
+use gantry_common::error::ErrorKind;
 use serde_json::{Value, json};
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 
 /// The operations of this chapter.
 pub fn operations() -> Vec<Operation> {
-    vec![sync::<GetVersion>(), sync::<GetCurrentTime>(), sync::<IsReadyToGo>(), sync::<GetTaskProgress>()]
+    vec![sync::<GetVersion>(), sync::<GetCurrentTime>(), sync::<IsReadyToGo>()]
 }
 
 /// The version of the published API that is served; clients choose their behaviour by it.
@@ -20,7 +20,7 @@ const API_VERSION: &str = "3.0.0";
 
 operation! {
     /// The version of the API.
-    GetVersion, "11.1.2", Put "/management-nodes/actions", Sync, open true; {}
+    GetVersion, "11.1.2", Put "/management-nodes/actions", Sync -> { version: String, success: bool }, open true; {}
 }
 
 impl SyncOperation for GetVersion {
@@ -31,7 +31,8 @@ impl SyncOperation for GetVersion {
 
 operation! {
     /// The node's clock.
-    GetCurrentTime, "11.1.3", Put "/management-nodes/actions", Sync, open true; {}
+    GetCurrentTime, "11.1.3",
+        Put "/management-nodes/actions", Sync -> { currentTime: (i64), success: bool }, open true; {}
 }
 
 impl SyncOperation for GetCurrentTime {
@@ -43,7 +44,8 @@ impl SyncOperation for GetCurrentTime {
 
 operation! {
     /// Whether the node takes calls.
-    IsReadyToGo, "11.1.4", Get "/management-nodes/ready", Sync, open true; {
+    IsReadyToGo, "11.1.4",
+        Get "/management-nodes/ready", Sync -> { managementNodeId: String, success: bool }, open true; {
         /// The node that is meant; this one where it is left out.
         management_node_id: Option<String>;
     }
@@ -59,32 +61,5 @@ impl SyncOperation for IsReadyToGo {
             _ if caller.node.is_ready() => Ok(json!({ "managementNodeId": own, "success": true })),
             _ => Err(Failure::new(ErrorKind::Busy, "the node is starting: ask again in a moment")),
         }
-    }
-}
-
-operation! {
-    /// How far a job is.
-    GetTaskProgress, "11.3.1", Get "/task-progresses/{apiId}", Sync; {
-        /// The job.
-        api_id: JobUuid;
-        /// Whether all steps are asked for; this node reports the one being done.
-        all: Option<bool>;
-    }
-}
-
-impl SyncOperation for GetTaskProgress {
-    async fn answer(self, caller: Caller) -> Result<Value, Failure> {
-        let Some(progress) = caller.node.jobs.progress(self.api_id) else { return Ok(json!({ "inventories": [] })) };
-        let content = progress.percent.map_or_else(|| progress.step.to_owned(), |percent| percent.to_string());
-        Ok(json!({ "inventories": [{
-            "taskUuid": self.api_id,
-            "taskName": progress.api,
-            "type": if progress.percent.is_some() { "Progress" } else { "Task" },
-            "content": content,
-            "time": Timestamp::now().millis(),
-            "currentStep": progress.current_step,
-            "totalSteps": progress.total_steps,
-            "opaque": { "step": progress.step },
-        }] }))
     }
 }

@@ -1,49 +1,84 @@
 //! The operations, by the chapters of the published reference: each file holds declarations with their handlers.
 
 mod backup_storage;
+mod changing;
 mod cluster;
+mod coverage;
 mod disk_offering;
 mod host;
+mod host_kinds;
 mod image;
+mod image_update;
 mod instance_offering;
+mod ip_address;
 mod ip_range;
+mod jobs;
 mod l2_network;
 mod l3_network;
+mod l3_network_options;
 mod login;
+mod long_job;
 mod making;
 mod management_node;
 mod network_service;
+mod planned;
 mod primary_storage;
+mod storage_capacity;
 mod tag;
 mod vm_instance;
 mod volume;
 mod zone;
 
+pub(crate) use changing::{Change, describe, switched};
+pub use coverage::*;
 pub(crate) use making::require;
 pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES};
 
-use crate::api::Operation;
+use std::sync::LazyLock;
 
-/// Every operation that is served.
+use crate::{
+    api::{Inventories, InventoryDraft, Operation, inventory_of},
+    resource,
+};
+
+/// Every operation: those that are carried out first, then those that are only declared.
 pub fn all() -> Vec<Operation> {
     [
         login::operations(),
         management_node::operations(),
+        jobs::operations(),
+        long_job::operations(),
         zone::operations(),
         cluster::operations(),
         host::operations(),
+        host_kinds::operations(),
         instance_offering::operations(),
         disk_offering::operations(),
         backup_storage::operations(),
         image::operations(),
+        image_update::operations(),
         primary_storage::operations(),
+        storage_capacity::operations(),
         l2_network::operations(),
         l3_network::operations(),
+        l3_network_options::operations(),
         ip_range::operations(),
+        ip_address::operations(),
         network_service::operations(),
         vm_instance::operations(),
         volume::operations(),
         tag::operations(),
+        planned::operations(),
     ]
     .concat()
+}
+
+/// Everything that answers show, by name: the declared resources, and what has no such declaration yet.
+pub fn inventories() -> &'static Inventories {
+    static ALL: LazyLock<Inventories> = LazyLock::new(|| {
+        let planned = planned::INVENTORIES.iter().copied().flatten().map(InventoryDraft::finish);
+        let declared = resource::ALL.iter().map(|resource| inventory_of(resource));
+        planned.chain(declared).map(|inventory| (inventory.name, inventory)).collect()
+    });
+    &ALL
 }

@@ -7,12 +7,16 @@ use gantry_common::{
     id::{L3NetworkUuid, NetworkServiceProviderUuid},
 };
 
-use super::making::require;
+use serde_json::{Value, json};
+
+use super::{
+    l3_network::{ChangesGuestNetwork, tell_the_hosts},
+    making::require,
+};
 use crate::{
-    api::{Operation, job, query},
+    api::{Caller, Operation, SyncOperation, job, query, sync},
     failure::Failure,
-    hosts::refresh_network,
-    job::{JobOperation, Run, Step},
+    job::{JobOperation, Step},
     network, operation,
     resource::{L3Network, NetworkServiceL3NetworkRef, NetworkServiceProvider, UsedIp},
     store::{SqlValue, Tx},
@@ -23,6 +27,7 @@ pub fn operations() -> Vec<Operation> {
     vec![
         query::<QueryNetworkServiceProvider>(NetworkServiceProvider::declaration),
         query::<QueryNetworkServiceL3NetworkRef>(NetworkServiceL3NetworkRef::declaration),
+        sync::<GetNetworkServiceTypes>(),
         job::<AttachNetworkServiceToL3Network>(),
         job::<DetachNetworkServiceFromL3Network>(),
     ]
@@ -47,6 +52,12 @@ operation! {
     }
 }
 
+impl ChangesGuestNetwork for AttachNetworkServiceToL3Network {
+    fn l3_network_uuid(&self) -> L3NetworkUuid {
+        self.l3_network_uuid
+    }
+}
+
 impl JobOperation for AttachNetworkServiceToL3Network {
     type State = ();
 
@@ -64,17 +75,11 @@ impl JobOperation for AttachNetworkServiceToL3Network {
                         network_service_provider_uuid: provider,
                         network_service_type: service,
                     };
-                    match tx.insert(&link) {
-                        Err(error) if error.is_duplicate() => {}
-                        other => other?,
-                    }
+                    tx.link(&link)?;
                 }
                 take_service_address(tx, l3)
             }),
-            Step::remote("tell the hosts", |run: Run<Self>| async move {
-                refresh_network(&run.node, run.params.l3_network_uuid).await;
-                Ok(())
-            }),
+            tell_the_hosts(),
         ]
     }
 }
@@ -122,6 +127,12 @@ operation! {
     }
 }
 
+impl ChangesGuestNetwork for DetachNetworkServiceFromL3Network {
+    fn l3_network_uuid(&self) -> L3NetworkUuid {
+        self.l3_network_uuid
+    }
+}
+
 impl JobOperation for DetachNetworkServiceFromL3Network {
     type State = ();
 
@@ -157,20 +168,30 @@ impl JobOperation for DetachNetworkServiceFromL3Network {
                 }
                 Ok(())
             }),
-            Step::remote("tell the hosts", |run: Run<Self>| async move {
-                refresh_network(&run.node, run.params.l3_network_uuid).await;
-                Ok(())
-            }),
+            tell_the_hosts(),
         ]
     }
 }
 
 operation! {
     /// Queries the providers of network services.
-    QueryNetworkServiceProvider, "6.1.2", Get "/network-services/providers" | "/network-services/providers/{uuid}", Sync; {}
+    QueryNetworkServiceProvider, "6.1.2",
+        Get "/network-services/providers" | "/network-services/providers/{uuid}", Sync -> [NetworkServiceProvider]; {}
 }
 
 operation! {
     /// Queries the services of L3 networks.
-    QueryNetworkServiceL3NetworkRef, "6.1.3", Get "/l3-networks/network-services/refs", Sync; {}
+    QueryNetworkServiceL3NetworkRef, "6.1.3",
+        Get "/l3-networks/network-services/refs", Sync -> [NetworkServiceL3NetworkRef]; {}
+}
+
+operation! {
+    /// The network services there are, by who gives them.
+    GetNetworkServiceTypes, "6.1.1", Get "/network-services/types", Sync -> { types: ([String]) }; {}
+}
+
+impl SyncOperation for GetNetworkServiceTypes {
+    async fn answer(self, _caller: Caller) -> Result<Value, Failure> {
+        Ok(json!({ "types": { FLAT_PROVIDER: FLAT_SERVICES } }))
+    }
 }

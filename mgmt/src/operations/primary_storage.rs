@@ -6,17 +6,22 @@ use gantry_common::{
     id::{ClusterUuid, HostUuid, PrimaryStorageUuid, ZoneUuid},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::making::{made, make, put_tags, readable_name, refuse_if_used, require};
+use super::{
+    changing::{Change, change, describe, switched},
+    making::{made, make, put_tags, readable_name, refuse_if_used, require},
+};
 use crate::{
-    api::{Operation, job, query},
+    api::{Caller, Operation, SyncOperation, job, query, sync},
     clock::Timestamp,
     failure::Failure,
     job::{JobOperation, Run, Step},
     operation,
     query::inventory_reply,
-    resource::{AdminState, Cluster, ConnectionStatus, Host, PrimaryStorage, PrimaryStorageClusterRef, Volume, Zone},
+    resource::{
+        AdminState, Cluster, ConnectionStatus, Host, PrimaryStorage, PrimaryStorageClusterRef, VmInstance, Volume, Zone,
+    },
     store::{SqlValue, Tx},
 };
 
@@ -27,9 +32,19 @@ pub fn operations() -> Vec<Operation> {
         job::<DeletePrimaryStorage>(),
         job::<AttachPrimaryStorageToCluster>(),
         job::<DetachPrimaryStorageFromCluster>(),
+        change::<UpdatePrimaryStorage>(),
+        change::<ChangePrimaryStorageState>(),
+        sync::<GetPrimaryStorageTypes>(),
+        sync::<GetPrimaryStorageAllocatorStrategies>(),
         query::<QueryPrimaryStorage>(PrimaryStorage::declaration),
     ]
 }
+
+/// The one kind of primary storage there is.
+const KIND: &str = "LocalStorage";
+
+/// How a primary storage is chosen for a volume: the first with enough space.
+pub const DEFAULT_ALLOCATION_STRATEGY: &str = "DefaultPrimaryStorageAllocationStrategy";
 
 /// Directories that belong to the system: a storage is a directory of its own.
 const SYSTEM_DIRECTORIES: [&str; 12] =
@@ -54,7 +69,7 @@ pub(super) fn storage_path(parameter: &str, path: &str) -> Result<String, Failur
 
 operation! {
     /// Adds the hosts' own disks, below one directory, as a primary storage.
-    AddLocalPrimaryStorage, "4.4.15.1", Post "/primary-storage/local-storage", Job; {
+    AddLocalPrimaryStorage, "4.4.15.1", Post "/primary-storage/local-storage", Job -> PrimaryStorage; {
         /// The directory on each host.
         url: String, max_length 2048;
         /// Its name.
@@ -98,7 +113,7 @@ impl JobOperation for AddLocalPrimaryStorage {
                     total_physical_capacity: 0,
                     available_physical_capacity: 0,
                     system_used_capacity: 0,
-                    kind: "LocalStorage".to_owned(),
+                    kind: KIND.to_owned(),
                     state: AdminState::Enabled,
                     // It becomes connected with the first host that has it.
                     status: ConnectionStatus::Disconnected,
@@ -165,7 +180,8 @@ pub struct Measured {
 
 operation! {
     /// Lets a cluster's hosts use a primary storage.
-    AttachPrimaryStorageToCluster, "4.4.3", Post "/clusters/{clusterUuid}/primary-storage/{primaryStorageUuid}", Job; {
+    AttachPrimaryStorageToCluster, "4.4.3",
+        Post "/clusters/{clusterUuid}/primary-storage/{primaryStorageUuid}", Job -> PrimaryStorage; {
         /// The cluster.
         cluster_uuid: ClusterUuid;
         /// The primary storage.
@@ -212,10 +228,7 @@ impl JobOperation for AttachPrimaryStorageToCluster {
                     primary_storage_uuid: params.primary_storage_uuid,
                     cluster_uuid: params.cluster_uuid,
                 };
-                match tx.insert(&link) {
-                    Err(error) if error.is_duplicate() => {}
-                    other => other?,
-                }
+                tx.link(&link)?;
                 if !run.state.capacities.is_empty() {
                     storage.status = ConnectionStatus::Connected;
                     tx.save(&storage)?;
@@ -236,7 +249,8 @@ impl JobOperation for AttachPrimaryStorageToCluster {
 
 operation! {
     /// Takes a primary storage from a cluster. Refused while volumes of the cluster's hosts are on it.
-    DetachPrimaryStorageFromCluster, "4.4.4", Delete "/clusters/{clusterUuid}/primary-storage/{primaryStorageUuid}", Job; {
+    DetachPrimaryStorageFromCluster, "4.4.4",
+        Delete "/clusters/{clusterUuid}/primary-storage/{primaryStorageUuid}", Job -> PrimaryStorage; {
         /// The primary storage.
         primary_storage_uuid: PrimaryStorageUuid;
         /// The cluster.
@@ -287,7 +301,104 @@ impl JobOperation for DetachPrimaryStorageFromCluster {
 
 operation! {
     /// Queries primary storages.
-    QueryPrimaryStorage, "4.4.2", Get "/primary-storage" | "/primary-storage/{uuid}", Sync; {}
+    QueryPrimaryStorage, "4.4.2", Get "/primary-storage" | "/primary-storage/{uuid}", Sync -> [PrimaryStorage]; {}
+}
+
+operation! {
+    /// Gives a primary storage another name or description.
+    UpdatePrimaryStorage, "4.4.9", Put "/primary-storage/{uuid}/actions", Job -> PrimaryStorage; {
+        /// The primary storage.
+        uuid: PrimaryStorageUuid;
+        /// Its new name.
+        name: Option<String>, max_length 255;
+        /// Its new description.
+        description: Option<String>, max_length 2048;
+        /// Its directory, which stays what it is.
+        url: Option<String>, max_length 2048;
+    }
+}
+
+impl Change for UpdatePrimaryStorage {
+    type Resource = PrimaryStorage;
+
+    fn key(&self) -> PrimaryStorageUuid {
+        self.uuid
+    }
+
+    fn apply(&self, _tx: &Tx<'_>, storage: &mut PrimaryStorage) -> Result<(), Failure> {
+        if let Some(url) = self.url.as_deref().filter(|url| url.trim_end_matches('/') != storage.url) {
+            let remedy =
+                format!("volumes of this storage lie in {}: add another storage for another directory", storage.url);
+            return Err(Failure::argument("url", url, remedy));
+        }
+        describe((&mut storage.name, self.name.as_deref()), (&mut storage.description, self.description.as_deref()))
+    }
+}
+
+operation! {
+    /// Enables or disables a primary storage. A disabled one, or one in maintenance, takes no new volumes.
+    ChangePrimaryStorageState, "4.4.8", Put "/primary-storage/{uuid}/actions", Job -> PrimaryStorage; {
+        /// The primary storage.
+        uuid: PrimaryStorageUuid;
+        /// What is to happen.
+        state_event: String, values &["enable", "disable", "maintain", "deleting"];
+    }
+}
+
+/// How many running VMs have a volume on the storage.
+fn running_vms(tx: &Tx<'_>, storage: PrimaryStorageUuid) -> Result<u64, Failure> {
+    let mut running = std::collections::HashSet::new();
+    for volume in tx.find::<Volume>(&[("primary_storage_uuid", storage.to_sql())])? {
+        let vm = volume.vm_instance_uuid.map(|vm| tx.get::<VmInstance>(vm)).transpose()?.flatten();
+        running.extend(vm.filter(|vm| vm.host_uuid.is_some()).map(|vm| vm.uuid));
+    }
+    Ok(running.len() as u64)
+}
+
+impl Change for ChangePrimaryStorageState {
+    type Resource = PrimaryStorage;
+
+    fn key(&self) -> PrimaryStorageUuid {
+        self.uuid
+    }
+
+    fn apply(&self, tx: &Tx<'_>, storage: &mut PrimaryStorage) -> Result<(), Failure> {
+        storage.state = match self.state_event.as_str() {
+            "maintain" => {
+                let running = running_vms(tx, storage.uuid)?;
+                refuse_if_used("primary storage", &storage.name, &[("running VMs", running)])?;
+                AdminState::Maintenance
+            }
+            "deleting" => {
+                let remedy = "a storage is in that state only while DeletePrimaryStorage is at work: call that";
+                return Err(Failure::argument("stateEvent", &self.state_event, remedy));
+            }
+            event => switched(event),
+        };
+        Ok(())
+    }
+}
+
+operation! {
+    /// The kinds of primary storage that can be added.
+    GetPrimaryStorageTypes, "4.4.12", Get "/primary-storage/types", Sync -> { types: [String] }; {}
+}
+
+impl SyncOperation for GetPrimaryStorageTypes {
+    async fn answer(self, _caller: Caller) -> Result<Value, Failure> {
+        Ok(json!({ "types": [KIND] }))
+    }
+}
+
+operation! {
+    /// How a primary storage can be chosen for a volume.
+    GetPrimaryStorageAllocatorStrategies, "4.4.11", Get "/primary-storage/allocators/strategies", Sync -> { strategies: [String] }; {}
+}
+
+impl SyncOperation for GetPrimaryStorageAllocatorStrategies {
+    async fn answer(self, _caller: Caller) -> Result<Value, Failure> {
+        Ok(json!({ "strategies": [DEFAULT_ALLOCATION_STRATEGY] }))
+    }
 }
 
 #[cfg(test)]

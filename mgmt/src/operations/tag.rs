@@ -13,10 +13,10 @@ pub fn operations() -> Vec<Operation> {
 
 operation! {
     /// Queries system tags.
-    QuerySystemTag, "11.2.2", Get "/system-tags" | "/system-tags/{uuid}", Sync; {}
+    QuerySystemTag, "11.2.2", Get "/system-tags" | "/system-tags/{uuid}", Sync -> [SystemTag]; {}
 }
 
 operation! {
     /// Queries user tags.
-    QueryUserTag, "11.2.5", Get "/user-tags" | "/user-tags/{uuid}", Sync; {}
+    QueryUserTag, "11.2.5", Get "/user-tags" | "/user-tags/{uuid}", Sync -> [UserTag]; {}
 }

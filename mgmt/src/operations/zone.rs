@@ -3,9 +3,13 @@
 use gantry_common::id::ZoneUuid;
 use serde_json::Value;
 
-use super::making::{made, make, put_tags, readable_name, refuse_if_used, require};
+use super::{
+    changing::{SWITCHES, change},
+    making::{made, make, put_tags, readable_name, refuse_if_used, require},
+};
 use crate::{
     api::{Operation, job, query},
+    change_description, change_state,
     clock::Timestamp,
     failure::Failure,
     job::{JobOperation, Step},
@@ -16,12 +20,18 @@ use crate::{
 
 /// The operations of this chapter.
 pub fn operations() -> Vec<Operation> {
-    vec![job::<CreateZone>(), job::<DeleteZone>(), query::<QueryZone>(Zone::declaration)]
+    vec![
+        job::<CreateZone>(),
+        job::<DeleteZone>(),
+        change::<UpdateZone>(),
+        change::<ChangeZoneState>(),
+        query::<QueryZone>(Zone::declaration),
+    ]
 }
 
 operation! {
     /// Makes a zone.
-    CreateZone, "4.1.1", Post "/zones", Job; {
+    CreateZone, "4.1.1", Post "/zones", Job -> Zone; {
         /// Its name.
         name: String, max_length 255;
         /// Free text.
@@ -99,5 +109,31 @@ impl JobOperation for DeleteZone {
 
 operation! {
     /// Queries zones.
-    QueryZone, "4.1.3", Get "/zones" | "/zones/{uuid}", Sync; {}
+    QueryZone, "4.1.3", Get "/zones" | "/zones/{uuid}", Sync -> [Zone]; {}
 }
+
+operation! {
+    /// Gives a zone another name or description.
+    UpdateZone, "4.1.4", Put "/zones/{uuid}/actions", Job -> Zone; {
+        /// The zone.
+        uuid: ZoneUuid;
+        /// Its new name.
+        name: Option<String>, max_length 255;
+        /// Its new description.
+        description: Option<String>, max_length 2048;
+    }
+}
+
+change_description!(UpdateZone of Zone);
+
+operation! {
+    /// Enables or disables a zone. The hosts of a disabled one take no new VMs.
+    ChangeZoneState, "4.1.5", Put "/zones/{uuid}/actions", Job -> Zone; {
+        /// The zone.
+        uuid: ZoneUuid;
+        /// What is to happen.
+        state_event: String, values SWITCHES;
+    }
+}
+
+change_state!(ChangeZoneState of Zone);

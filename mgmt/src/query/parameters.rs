@@ -36,6 +36,31 @@ impl Query {
         Self { conditions: vec![Condition { path: vec!["uuid".to_owned()], test }], ..Self::default() }
     }
 
+    /// Names that no query takes.
+    pub fn unknown(pairs: &[(String, String)]) -> impl Iterator<Item = &str> {
+        const TAKEN: [&str; 17] = [
+            "q",
+            "condition",
+            "conditions",
+            "limit",
+            "start",
+            "count",
+            "replyWithCount",
+            "sort",
+            "sortBy",
+            "sortDirection",
+            "fields",
+            "groupBy",
+            "sessionId",
+            "session",
+            "timeout",
+            "systemTags",
+            "userTags",
+        ];
+        let names = pairs.iter().map(|(name, _)| name.split_once('.').map_or(name.as_str(), |(plain, _)| plain));
+        names.filter(|name| !TAKEN.contains(name) && *name != "uuid")
+    }
+
     /// Reads a query from the pairs of a query string. Unknown names are left alone: clients send some of their own.
     pub fn parse(pairs: &[(String, String)]) -> Result<Self, Failure> {
         let mut query = Self::default();
@@ -50,11 +75,14 @@ impl Query {
                 "sort" => query.sort = Some(sort(value)?),
                 "sortBy" => query.sort = Some((value.clone(), query.sort.is_some_and(|(_, down)| down))),
                 "sortDirection" => {
-                    let down = value.eq_ignore_ascii_case("desc");
+                    let down = downwards(value)?;
                     query.sort = Some((query.sort.map(|(field, _)| field).unwrap_or_default(), down));
                 }
-                "fields" => query.fields.extend(value.split(',').map(|field| field.trim().to_owned())),
-                "groupBy" => query.group_by = Some(value.clone()),
+                "fields" => {
+                    let fields = value.split(',').map(str::trim).filter(|field| !field.is_empty());
+                    query.fields.extend(fields.map(str::to_owned));
+                }
+                "groupBy" => query.group_by = Some(value.clone()).filter(|field| !field.is_empty()),
                 _ => {}
             }
         }
@@ -73,10 +101,18 @@ fn number(name: &str, value: &str) -> Result<u64, Failure> {
 }
 
 fn boolean(name: &str, value: &str) -> Result<bool, Failure> {
-    match value {
+    match value.to_ascii_lowercase().as_str() {
         "true" => Ok(true),
         "false" => Ok(false),
         _ => Err(Failure::argument(name, value, "true or false is needed")),
+    }
+}
+
+fn downwards(value: &str) -> Result<bool, Failure> {
+    match value.to_ascii_lowercase().as_str() {
+        "asc" => Ok(false),
+        "desc" => Ok(true),
+        _ => Err(Failure::argument("sortDirection", value, "asc or desc is needed")),
     }
 }
 

@@ -7,6 +7,8 @@ use crate::store::{ColumnKind, StoreError};
 pub struct Declaration {
     /// The resource's name, such as `VmInstance`.
     pub name: &'static str,
+    /// What it is.
+    pub description: &'static str,
     /// The published class of its inventory.
     pub class: &'static str,
     /// The table.
@@ -24,6 +26,8 @@ pub struct Column {
     pub name: &'static str,
     /// The field's name in JSON.
     pub json: String,
+    /// What it means.
+    pub description: &'static str,
     /// What it holds.
     pub kind: ColumnKind,
     /// Whether it may hold nothing.
@@ -85,6 +89,11 @@ impl Declaration {
         self.columns.iter().find(|column| column.public && column.json == json)
     }
 
+    /// The column with this name in the table.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
     /// The relation with this name.
     pub fn relation(&self, name: &str) -> Option<&Relation> {
         self.relations.iter().find(|relation| relation.name == name)
@@ -93,6 +102,19 @@ impl Declaration {
     /// The primary key.
     pub fn key(&self) -> &Column {
         &self.columns[0]
+    }
+
+    /// Whether it has a uuid, which is what tags hang on.
+    pub fn is_tagged(&self) -> bool {
+        self.key().name == "uuid"
+    }
+
+    /// The columns that tell each row from all others: the key where it does alone, else all.
+    pub fn identity(&self) -> &[Column] {
+        match self.key().name {
+            "uuid" | "id" => &self.columns[..1],
+            _ => &self.columns,
+        }
     }
 }
 
@@ -136,18 +158,18 @@ pub fn camel_case(snake: &str) -> String {
 #[macro_export]
 macro_rules! resource {
     (
-        $(#[$doc:meta])*
+        $(#[doc = $doc:literal])*
         $name:ident, table $table:literal, class $class:literal {
-            $($(#[$fdoc:meta])* $field:ident $(as $json:literal)? : $type:ty,)*
+            $($(#[doc = $fdoc:literal])* $field:ident $(as $json:literal)? : $type:ty,)*
         }
-        $(hidden { $($(#[$hdoc:meta])* $hidden:ident : $htype:ty,)* })?
+        $(hidden { $($(#[doc = $hdoc:literal])* $hidden:ident : $htype:ty,)* })?
         $(relations { $($relation:literal => $target:ident ($local:ident $(via $via:ident($via_local:ident, $via_remote:ident))? = $remote:ident) $(shown $shown:expr)?;)* })?
     ) => {
-        $(#[$doc])*
+        $(#[doc = $doc])*
         #[derive(Debug, Clone, PartialEq)]
         pub struct $name {
-            $($(#[$fdoc])* pub $field: $type,)*
-            $($($(#[$hdoc])* pub $hidden: $htype,)*)?
+            $($(#[doc = $fdoc])* pub $field: $type,)*
+            $($($(#[doc = $hdoc])* pub $hidden: $htype,)*)?
         }
 
         impl $name {
@@ -155,20 +177,22 @@ macro_rules! resource {
             pub fn declaration() -> &'static $crate::resource::Declaration {
                 use $crate::store::SqlValue;
                 static DECLARATION: std::sync::LazyLock<$crate::resource::Declaration> = std::sync::LazyLock::new(|| {
-                    let column = |name: &'static str, json: Option<&str>, kind, nullable, public| $crate::resource::Column {
+                    let column = |name: &'static str, json: Option<&str>, description, kind, nullable, public| $crate::resource::Column {
                         name: name.trim_start_matches("r#"),
                         json: json.map_or_else(|| $crate::resource::camel_case(name), str::to_owned),
+                        description,
                         kind,
                         nullable,
                         public,
                     };
                     $crate::resource::Declaration {
                         name: stringify!($name),
+                        description: concat!($($doc),*).trim_ascii(),
                         class: $class,
                         table: $table,
                         columns: vec![
-                            $(column(stringify!($field), None $(.or(Some($json)))?, <$type>::KIND, <$type>::NULLABLE, true),)*
-                            $($(column(stringify!($hidden), None, <$htype>::KIND, <$htype>::NULLABLE, false),)*)?
+                            $(column(stringify!($field), None $(.or(Some($json)))?, concat!($($fdoc),*).trim_ascii(), <$type>::KIND, <$type>::NULLABLE, true),)*
+                            $($(column(stringify!($hidden), None, concat!($($hdoc),*).trim_ascii(), <$htype>::KIND, <$htype>::NULLABLE, false),)*)?
                         ],
                         relations: &[$($($crate::resource::Relation {
                             name: $relation,

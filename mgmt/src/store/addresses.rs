@@ -1,6 +1,6 @@
 //! IP addresses: taken in the writer's transactions alone, under a unique constraint, so none is given twice.
 
-use std::net::Ipv4Addr;
+use std::{collections::HashSet, net::Ipv4Addr};
 
 use gantry_common::id::{L3NetworkUuid, UsedIpUuid};
 use rusqlite::OptionalExtension;
@@ -10,6 +10,22 @@ use crate::{
     clock::Timestamp,
     resource::{IpRange, UsedIp},
 };
+
+/// How many addresses there are to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressCapacity {
+    /// All of them.
+    pub total: u64,
+    /// Those that nobody has.
+    pub available: u64,
+}
+
+impl IpRange {
+    /// Whether the range gives this address to VMs: all of its own but the gateway.
+    fn gives(&self, ip: Ipv4Addr) -> bool {
+        (self.start_ip..=self.end_ip).contains(&ip) && ip != self.gateway
+    }
+}
 
 impl Tx<'_> {
     /// Takes an address of an L3 network: the wanted one, or the next free one. `None` where it is taken or none is left.
@@ -21,9 +37,7 @@ impl Tx<'_> {
     ) -> Result<Option<UsedIp>, StoreError> {
         for range in self.find::<IpRange>(&[("l3_network_uuid", l3_network.to_sql())])? {
             let found = match wanted {
-                Some(ip) if (range.start_ip..=range.end_ip).contains(&ip) && ip != range.gateway => {
-                    Some(ip).filter(|ip| !self.is_taken(l3_network, *ip).unwrap_or(true))
-                }
+                Some(ip) if range.gives(ip) => Some(ip).filter(|ip| !self.is_taken(l3_network, *ip).unwrap_or(true)),
                 Some(_) => None,
                 None => self.free_address(&range)?,
             };
@@ -46,6 +60,37 @@ impl Tx<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Whether the address lies in a range of the L3 network and nobody has it.
+    pub fn is_available(&self, l3_network: L3NetworkUuid, ip: Ipv4Addr) -> Result<bool, StoreError> {
+        let ranges = self.find::<IpRange>(&[("l3_network_uuid", l3_network.to_sql())])?;
+        Ok(ranges.iter().any(|range| range.gives(ip)) && !self.is_taken(l3_network, ip)?)
+    }
+
+    /// The range's free addresses from `start` on, at most `limit` of them.
+    pub fn free_addresses(&self, range: &IpRange, start: Ipv4Addr, limit: u32) -> Result<Vec<Ipv4Addr>, StoreError> {
+        let first = range.start_ip.max(start);
+        let mut statement = self.connection.prepare_cached(
+            "SELECT ip_in_long FROM used_ip WHERE l3_network_uuid = ? AND ip_in_long BETWEEN ? AND ?",
+        )?;
+        let between = (range.l3_network_uuid.to_string(), first.to_bits(), range.end_ip.to_bits());
+        let taken = statement.query_map(between, |row| row.get(0))?.collect::<Result<HashSet<u32>, _>>()?;
+        let free = (first.to_bits()..=range.end_ip.to_bits()).filter(|ip| !taken.contains(ip)).map(Ipv4Addr::from_bits);
+        Ok(free.filter(|ip| range.gives(*ip)).take(limit as usize).collect())
+    }
+
+    /// How many addresses the range has to give, and how many of them nobody has.
+    pub fn address_capacity(&self, range: &IpRange) -> Result<AddressCapacity, StoreError> {
+        let (first, last) = (range.start_ip.to_bits(), range.end_ip.to_bits());
+        let total = u64::from(last - first) + 1 - u64::from((range.start_ip..=range.end_ip).contains(&range.gateway));
+        let taken: i64 = self
+            .connection
+            .prepare_cached(
+                "SELECT count(*) FROM used_ip WHERE l3_network_uuid = ? AND ip_in_long BETWEEN ? AND ? AND ip_in_long <> ?",
+            )?
+            .query_row((range.l3_network_uuid.to_string(), first, last, range.gateway.to_bits()), |row| row.get(0))?;
+        Ok(AddressCapacity { total, available: total.saturating_sub(taken.unsigned_abs()) })
     }
 
     fn is_taken(&self, l3_network: L3NetworkUuid, ip: Ipv4Addr) -> Result<bool, StoreError> {

@@ -5,7 +5,10 @@ use std::fmt::Write;
 use rusqlite::{Row, params_from_iter, types::Value};
 
 use super::{SqlValue, StoreError, Tx};
-use crate::resource::{Declaration, Resource};
+use crate::{
+    clock::Timestamp,
+    resource::{Declaration, Resource},
+};
 
 /// The value of a row's column, by its place.
 pub fn column<T: SqlValue>(row: &Row<'_>, index: usize) -> Result<T, StoreError> {
@@ -74,6 +77,15 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Adds a row that joins two resources, unless they are joined already. Answers whether it was new.
+    pub fn link<R: Resource>(&self, link: &R) -> Result<bool, StoreError> {
+        match self.insert(link) {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_duplicate() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Writes all columns of the row with the resource's key. Answers whether there was one.
     pub fn save<R: Resource>(&self, resource: &R) -> Result<bool, StoreError> {
         let declaration = R::declaration();
@@ -85,6 +97,14 @@ impl Tx<'_> {
         }
         let _ = write!(sql, " WHERE {} = ?1", declaration.key().name);
         Ok(self.connection.prepare_cached(&sql)?.execute(params_from_iter(resource.values()))? > 0)
+    }
+
+    /// Notes that the row with this key has changed now.
+    pub fn touch<R: Resource>(&self, key: R::Key) -> Result<(), StoreError> {
+        let declaration = R::declaration();
+        let sql = format!("UPDATE {} SET last_op_date = ? WHERE {} = ?", declaration.table, declaration.key().name);
+        self.connection.prepare_cached(&sql)?.execute([Timestamp::now().to_sql(), key.to_sql()])?;
+        Ok(())
     }
 
     /// Deletes the rows whose columns have these values. Answers how many there were.

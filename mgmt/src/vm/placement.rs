@@ -12,7 +12,7 @@ use crate::{
     failure::Failure,
     resource::{
         AdminState, Cluster, ConnectionStatus, Host, L2NetworkClusterRef, PrimaryStorage, PrimaryStorageClusterRef,
-        VmInstance,
+        VmInstance, Zone,
     },
     store::{SqlValue, StoreError, Tx},
 };
@@ -36,21 +36,24 @@ pub enum Strategy {
 }
 
 impl Strategy {
+    /// The strategies by their published names; two have two.
+    pub const NAMES: [(&str, Self); 7] = [
+        (DEFAULT_STRATEGY, Self::LeastVm),
+        ("LastHostPreferredHostAllocatorStrategy", Self::LastHost),
+        ("LastHostPreferredAllocatorStrategy", Self::LastHost),
+        ("DefaultHostAllocatorStrategy", Self::Random),
+        ("DesignatedHostAllocatorStrategy", Self::Random),
+        ("MinimumCPUUsageHostAllocatorStrategy", Self::MinimumCpu),
+        ("MinimumMemoryUsageHostAllocatorStrategy", Self::MinimumMemory),
+    ];
+
     /// The strategy by its published name.
     pub fn parse(name: &str) -> Result<Self, Failure> {
-        match name {
-            DEFAULT_STRATEGY => Ok(Self::LeastVm),
-            "LastHostPreferredAllocatorStrategy" | "LastHostPreferredHostAllocatorStrategy" => Ok(Self::LastHost),
-            "DefaultHostAllocatorStrategy" | "DesignatedHostAllocatorStrategy" => Ok(Self::Random),
-            "MinimumCPUUsageHostAllocatorStrategy" => Ok(Self::MinimumCpu),
-            "MinimumMemoryUsageHostAllocatorStrategy" => Ok(Self::MinimumMemory),
-            other => Err(Failure::argument(
-                "allocatorStrategy",
-                other,
-                "allowed are LeastVmPreferredHostAllocatorStrategy, LastHostPreferredHostAllocatorStrategy, \
-                 DefaultHostAllocatorStrategy, MinimumCPUUsageHostAllocatorStrategy, MinimumMemoryUsageHostAllocatorStrategy",
-            )),
-        }
+        let found = Self::NAMES.into_iter().find(|(known, _)| *known == name);
+        found.map(|(_, strategy)| strategy).ok_or_else(|| {
+            let allowed = Self::NAMES.map(|(name, _)| name).join(", ");
+            Failure::argument("allocatorStrategy", name, format!("allowed are {allowed}"))
+        })
     }
 }
 
@@ -168,6 +171,9 @@ fn judge(tx: &Tx<'_>, host: &Host, demand: &Demand) -> Result<Result<Option<Prim
     }
     if host.status != ConnectionStatus::Connected {
         return Ok(Err(format!("it is {}", host.status)));
+    }
+    if tx.get::<Zone>(host.zone_uuid)?.is_none_or(|zone| zone.state != AdminState::Enabled) {
+        return Ok(Err("its zone is not Enabled".to_owned()));
     }
     let cluster = tx.get::<Cluster>(host.cluster_uuid)?;
     if cluster.is_none_or(|cluster| cluster.state != AdminState::Enabled) {

@@ -13,6 +13,9 @@ use serde_json::Value;
 /// Served names that differ from the reference's, which writes the client's name elsewhere.
 const RENAMED: [(&str, &str); 1] = [("LogInByAccount", "LoginByAccount")];
 
+/// Served operations that the reference does not have.
+const ADDED: [&str; 1] = ["CancelJob"];
+
 /// Parameters whose names or types the scanned reference has wrong, by operation; the published client's are served.
 const MISREAD: [(&str, &str); 6] = [
     ("GetCpuMemoryCapacity", "zoneUids"),
@@ -37,6 +40,7 @@ fn served() -> Vec<(Operation, Value)> {
     let reference = reference();
     operations::all()
         .into_iter()
+        .filter(|operation| !ADDED.contains(&operation.declaration.name))
         .map(|operation| {
             let name = published(&operation);
             let entry = reference.get(name).unwrap_or_else(|| panic!("{name} is not in the reference"));

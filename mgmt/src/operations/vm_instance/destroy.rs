@@ -74,7 +74,7 @@ impl JobOperation for DestroyVmInstance {
 
 operation! {
     /// Takes a destroyed VM back.
-    RecoverVmInstance, "3.1.3", Put "/vm-instances/{uuid}/actions", Job; {
+    RecoverVmInstance, "3.1.3", Put "/vm-instances/{uuid}/actions", Job -> VmInstance; {
         /// The VM.
         uuid: VmUuid;
     }

@@ -97,7 +97,7 @@ macro_rules! commands_a_running_vm {
 
 operation! {
     /// Stops a VM: the guest is asked to shut down, and when it has not in time, stopped by force.
-    StopVmInstance, "3.1.7", Put "/vm-instances/{uuid}/actions", Job; {
+    StopVmInstance, "3.1.7", Put "/vm-instances/{uuid}/actions", Job -> VmInstance; {
         /// The VM.
         uuid: VmUuid;
         /// `grace` or, at once by force, `cold`.
@@ -118,7 +118,7 @@ async fn stop(run: &Run<StopVmInstance>, host: HostUuid) -> Result<(), Failure> 
 
 operation! {
     /// Restarts a running VM.
-    RebootVmInstance, "3.1.8", Put "/vm-instances/{uuid}/actions", Job; {
+    RebootVmInstance, "3.1.8", Put "/vm-instances/{uuid}/actions", Job -> VmInstance; {
         /// The VM.
         uuid: VmUuid;
     }
@@ -141,7 +141,7 @@ async fn reboot(run: &Run<RebootVmInstance>, host: HostUuid) -> Result<(), Failu
 
 operation! {
     /// Suspends a running VM's processors.
-    PauseVmInstance, "3.1.9", Put "/vm-instances/{uuid}/actions", Job; {
+    PauseVmInstance, "3.1.9", Put "/vm-instances/{uuid}/actions", Job -> VmInstance; {
         /// The VM.
         uuid: VmUuid;
     }
@@ -157,7 +157,7 @@ async fn pause(run: &Run<PauseVmInstance>, host: HostUuid) -> Result<(), Failure
 
 operation! {
     /// Lets a paused VM go on.
-    ResumeVmInstance, "3.1.10", Put "/vm-instances/{uuid}/actions", Job; {
+    ResumeVmInstance, "3.1.10", Put "/vm-instances/{uuid}/actions", Job -> VmInstance; {
         /// The VM.
         uuid: VmUuid;
     }

@@ -42,17 +42,19 @@ pub fn operations() -> Vec<Operation> {
 
 operation! {
     /// Queries VM instances.
-    QueryVmInstance, "3.1.5", Get "/vm-instances" | "/vm-instances/{uuid}", Sync; {}
+    QueryVmInstance, "3.1.5", Get "/vm-instances" | "/vm-instances/{uuid}", Sync -> [VmInstance]; {}
 }
 
 operation! {
     /// Queries VM instances' network interfaces.
-    QueryVmNic, "3.1.24", Get "/vm-instances/nics" | "/vm-instances/nics/{uuid}", Sync; {}
+    QueryVmNic, "3.1.24", Get "/vm-instances/nics" | "/vm-instances/nics/{uuid}", Sync -> [VmNic]; {}
 }
 
 operation! {
     /// Where a running VM's console is.
-    GetVmConsoleAddress, "3.1.36", Get "/vm-instances/{uuid}/console-addresses", Sync; {
+    GetVmConsoleAddress, "3.1.36",
+        Get "/vm-instances/{uuid}/console-addresses",
+        Sync -> { hostIp: String, port: i64, protocol: String, success: bool }; {
         /// The VM.
         uuid: VmUuid;
     }

@@ -23,7 +23,7 @@ use crate::{
 
 operation! {
     /// Starts a VM.
-    StartVmInstance, "3.1.6", Put "/vm-instances/{uuid}/actions", Job; {
+    StartVmInstance, "3.1.6", Put "/vm-instances/{uuid}/actions", Job -> VmInstance; {
         /// The VM.
         uuid: VmUuid;
         /// The cluster it must be in.
