@@ -6,7 +6,7 @@ use gantry_common::{error::ErrorKind, id::JobUuid};
 use http::{HeaderMap, Uri};
 use serde_json::Value;
 
-use super::{Answer, Caller, Checked, Declaration, Handler, Operation, server::ignored_names};
+use super::{Answer, Caller, Checked, Declaration, Handler, Operation, server::note_ignored};
 use crate::{
     failure::Failure,
     job::{self, Accepted},
@@ -40,10 +40,7 @@ pub async fn carry_out(node: &Arc<Node>, call: Call<'_>, checked: Checked) -> Re
     let Call { operation, session, from, headers } = call;
     let declaration = operation.declaration;
     let Checked { parameters, ignored } = checked;
-    if !ignored.is_empty() {
-        let names = ignored_names(&ignored);
-        tracing::info!(api = declaration.name, names, "unknown parameters were let through");
-    }
+    note_ignored(declaration, &ignored);
     match (operation.handler, declaration.answer) {
         (Handler::Planned, _) => Err(not_yet(declaration)),
         (Handler::Sync(handler), _) => {

@@ -40,9 +40,7 @@ impl Router {
             })
             .collect();
         // A literal is more to the point than a parameter: `/vm-instances/nics` is not the VM called `nics`.
-        routes.sort_by_key(|route| {
-            route.segments.iter().map(|segment| matches!(segment, Segment::Parameter(_))).collect::<Vec<_>>()
-        });
+        routes.sort_by_key(Route::shape);
         Self { routes }
     }
 
@@ -72,23 +70,27 @@ impl Router {
             let details = format!("'{path}' does not take {method}: it takes {allowed}");
             return Err(Failure::new(ErrorKind::WrongMethod, details));
         }
-        let named = |route: &Route| route.operation.declaration.body_keys.iter().any(|key| body.contains_key(key));
-        let chosen = candidates.iter().position(|(route, _)| named(route));
-        let chosen = match chosen {
-            Some(chosen) => chosen,
+        let keys = |candidates: &[(&Route, PathParameters)]| {
+            let keys = candidates.iter().flat_map(|(route, _)| route.operation.declaration.body_keys.first());
+            keys.map(String::as_str).collect::<Vec<_>>().join(", ")
+        };
+        let key_of = |route: &Route| route.operation.declaration.body_keys.iter().find(|key| body.contains_key(*key));
+        let chosen = match candidates.iter().position(|(route, _)| key_of(route).is_some()) {
+            Some(chosen) => {
+                let route = candidates[chosen].0;
+                let alike = |(other, _): &&(&Route, PathParameters)| other.shape() == route.shape();
+                let meant = candidates.iter().filter(alike).filter(|(other, _)| key_of(other) == key_of(route)).count();
+                if method == Method::Put && meant > 1 {
+                    let remedy = format!("several actions take it; name the one to take: {}", keys(&candidates));
+                    return Err(Failure::argument("body", key_of(route).map_or("", String::as_str), remedy));
+                }
+                chosen
+            }
             None if method != Method::Put || candidates.len() == 1 => 0,
             None => {
-                let keys: Vec<&str> = candidates
-                    .iter()
-                    .flat_map(|(route, _)| route.operation.declaration.body_keys.first())
-                    .map(String::as_str)
-                    .collect();
                 let given: Vec<&str> = body.keys().map(String::as_str).collect();
-                return Err(Failure::argument(
-                    "body",
-                    given.join(", "),
-                    format!("name the action to take by its key; here are {}", keys.join(", ")),
-                ));
+                let remedy = format!("name the action to take by its key; here are {}", keys(&candidates));
+                return Err(Failure::argument("body", given.join(", "), remedy));
             }
         };
         let (route, parameters) = candidates.swap_remove(chosen);
@@ -111,6 +113,11 @@ impl Router {
 }
 
 impl Route {
+    /// Which of its segments are parameters.
+    fn shape(&self) -> Vec<bool> {
+        self.segments.iter().map(|segment| matches!(segment, Segment::Parameter(_))).collect()
+    }
+
     fn matches(&self, parts: &[&str]) -> Option<PathParameters> {
         if parts.len() != self.segments.len() {
             return None;

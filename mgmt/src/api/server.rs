@@ -15,8 +15,8 @@ use http::{
 use serde_json::{Value, json};
 
 use super::{
-    Call, Handler, Method, Outcome, RawRequest, admission::admit, authenticate, carry_out, check, classic, known_job,
-    not_yet, parse_body, parse_query_string,
+    Call, Declaration, Handler, Method, Outcome, RawRequest, admission::admit, authenticate, carry_out, check, classic,
+    known_job, not_yet, parse_body, parse_query_string,
 };
 use crate::{
     failure::Failure,
@@ -142,8 +142,16 @@ fn respond(reply: Reply, ignored: &[String]) -> Response {
 const IGNORED_NAMED: usize = 20;
 const IGNORED_LENGTH: usize = 64;
 
+/// Tells the log what was ignored of a call.
+pub(super) fn note_ignored(declaration: &Declaration, ignored: &[String]) {
+    if !ignored.is_empty() {
+        let names = ignored_names(ignored);
+        tracing::info!(api = declaration.name, names, "unknown parameters were let through");
+    }
+}
+
 /// What was ignored, by names that the caller chose: no more than fits a header, in visible characters.
-pub(super) fn ignored_names(ignored: &[String]) -> String {
+fn ignored_names(ignored: &[String]) -> String {
     let name = |name: &String| name.escape_default().take(IGNORED_LENGTH).collect::<String>();
     let mut names: Vec<String> = ignored.iter().take(IGNORED_NAMED).map(name).collect();
     if ignored.len() > IGNORED_NAMED {
@@ -194,6 +202,7 @@ async fn answer(
     if queried {
         let mut query = Query::parse(&pairs)?;
         *ignored = Query::unknown(&pairs).map(str::to_owned).collect();
+        note_ignored(declaration, ignored);
         let Handler::Query(resource) = operation.handler else { return Err(not_yet(declaration)) };
         for (_, uuid) in path_parameters {
             query.conditions.extend(Query::by_uuid(&uuid).conditions);

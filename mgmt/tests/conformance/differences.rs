@@ -7,13 +7,58 @@ pub const RENAMED: &[(&str, &str)] = &[("LogInByAccount", "LoginByAccount"), ("L
 pub const ADDED: &[&str] = &["CancelJob"];
 
 /// Parameters whose names the scanned reference has wrong: operation, as scanned, as the published client sends it.
-pub const MISREAD: &[(&str, &str, &str)] = &[];
+pub const MISREAD: &[(&str, &str, &str)] = &[
+    ("GetVmAttachableL3Network", "vmlInstanceUuid", "vmInstanceUuid"),
+    ("GetIpAddressCapacity", "zoneUids", "zoneUuids"),
+    ("GetIpAddressCapacity", "l3NetworkUids", "l3NetworkUuids"),
+    ("GetIpAddressCapacity", "ipRangeUids", "ipRangeUuids"),
+    ("AddSecurityGroupRule", "remoteSecurityGroupUids", "remoteSecurityGroupUuids"),
+    ("AttachL3NetworksToIPsecConnection", "l3NetworkUids", "l3NetworkUuids"),
+    ("ShareResource", "resourceUids", "resourceUuids"),
+    ("ShareResource", "accountUids", "accountUuids"),
+    ("AddUserToGroup", "userId", "userUuid"),
+    ("AttachPoliciesToUser", "policyUids", "policyUuids"),
+    ("RenewSession", "sessionId", "sessionUuid"),
+    ("GetTaskProgress", "apild", "apiId"),
+    ("GetCpuMemoryCapacity", "zoneUids", "zoneUuids"),
+    ("GetCpuMemoryCapacity", "clusterUids", "clusterUuids"),
+    ("GetCpuMemoryCapacity", "hostUids", "hostUuids"),
+    ("DeleteLicense", "managementNodeId", "managementNodeUuid"),
+    ("ReloadLicense", "managementNodeUids", "managementNodeUuids"),
+    ("UpdateLicense", "managementNodeId", "managementNodeUuid"),
+    ("RevertVolumeFromVolumeBackup", "卷备份uuid", "uuid"),
+];
 
 /// Parameters that the published client sends and the reference lacks.
-pub const CLIENT_ONLY: &[(&str, &str)] = &[];
+pub const CLIENT_ONLY: &[(&str, &str)] = &[
+    ("DetachL3NetworkFromVm", "vmNicUuid"),
+    ("GetEventData", "offsetAheadOfCurrentTime"),
+    ("GetEventData", "conditions"),
+    ("SubscribeEvent", "name"),
+    ("GetAuditData", "conditions"),
+    ("GetLoginCaptcha", "captchaUuid"),
+    ("DetachPolicyFromUserGroup", "groupUuid"),
+    ("DetachPolicyFromUser", "userUuid"),
+    ("RecoverDatabaseFromBackup", "extParams"),
+];
 
 /// Parameters of the reference that are not served: a page break gave them to the wrong operation.
-pub const UNSERVED_PARAMETERS: &[(&str, &str)] = &[];
+pub const UNSERVED_PARAMETERS: &[(&str, &str)] = &[
+    ("DetachPciDeviceFromVm", "vendorId"),
+    ("DetachPciDeviceFromVm", "deviceId"),
+    ("DetachPciDeviceFromVm", "subvendorId"),
+    ("DetachPciDeviceFromVm", "subdeviceId"),
+    ("DetachPciDeviceFromVm", "pciDeviceAddress"),
+    ("DetachPciDeviceFromVm", "ordinal"),
+    ("DetachPciDeviceFromVm", "metaData"),
+    ("DetachPciDeviceFromVm", "key"),
+    ("DetachPciDeviceFromVm", "value"),
+    ("DetachPciDeviceFromVm", "pciDeviceOfferingUuid"),
+    ("DetachPolicyFromUserGroup", "userId"),
+    ("DetachPolicyFromUser", "groupUuid"),
+    // The image is named in the path, by `imageUuid`.
+    ("ExpungeImage", "Uuid"),
+];
 
 /// Paths of the reference that are not served: they are another operation's.
 pub const UNSERVED_PATHS: &[(&str, &str)] = &[
@@ -29,13 +74,49 @@ pub const UNSERVED_METHODS: &[(&str, &str)] = &[("AddMonToCephBackupStorage", "D
 pub const CUT_BODY_KEYS: &[&str] = &["syncBackupFromImageSt"];
 
 /// Parameters that the reference requires and the published client leaves out.
-pub const OPTIONAL: &[(&str, &str)] = &[];
+pub const OPTIONAL: &[(&str, &str)] = &[
+    ("AddCephPrimaryStorage", "url"),
+    ("AddSharedBlockGroupPrimaryStorage", "url"),
+    ("AddCephBackupStorage", "url"),
+    ("CreateL2VxlanNetworkPool", "physicalInterface"),
+    ("CreateL2VxlanNetwork", "zoneUuid"),
+    ("CreateL2VxlanNetwork", "physicalInterface"),
+    ("AddStackTemplate", "templateContent"),
+    ("CreateResourceStack", "parameters"),
+    ("CheckStackTemplateParameters", "uuid"),
+    ("AddLdapServer", "description"),
+    ("CreateDatabaseBackup", "description"),
+    ("DeleteDatabaseBackup", "backupStorageUuids"),
+];
 
-/// Parameters with limits of Gantry's own: their other values cannot mean anything here, or would be secrets in a log.
-pub const LIMITED: &[(&str, &str)] = &[];
+/// Parameters with limits that the reference does not have: their other values cannot mean anything here.
+pub const LIMITED: &[(&str, &str)] = &[
+    ("AddImage", "format"),
+    ("AddKVMHost", "username"),
+    ("AttachNetworkServiceToL3Network", "networkServices"),
+    ("CheckIpAvailability", "ip"),
+    ("CreateL3Network", "dnsDomain"),
+    ("DetachNetworkServiceFromL3Network", "networkServices"),
+    ("GetFreeIp", "limit"),
+    ("LogInByAccount", "accountName"),
+    ("LogInByAccount", "password"),
+    ("UpdateImage", "format"),
+    ("UpdateImage", "mediaType"),
+    // The published client's, which a misread name lost.
+    ("AddSecurityGroupRule", "remoteSecurityGroupUuids"),
+    ("AttachPoliciesToUser", "policyUuids"),
+    ("ReloadLicense", "managementNodeUuids"),
+    ("ShareResource", "resourceUuids"),
+];
 
 /// Operations whose reply the reference has wrong or leaves half out, with what is right.
-pub const REPLIES_OTHERWISE: &[(&str, &str)] = &[];
+pub const REPLIES_OTHERWISE: &[(&str, &str)] = &[
+    ("ExportImageFromBackupStorage", "the reference lists the error among the fields"),
+    ("GetFreeIp", "`inventories`: several addresses are asked for"),
+    ("GetL3NetworkDhcpIpAddress", "the reference lists the error's fields among the reply's"),
+    ("GetTaskProgress", "`taskUuid` and `taskId`: the reference's example and its table differ"),
+    ("IsReadyToGo", "`managementNodeId`, which the reference shows only in its example"),
+];
 
 /// Fields of inventories that are not shown; `*` stands for every inventory.
 pub const UNSERVED_FIELDS: &[(&str, &str)] = &[
