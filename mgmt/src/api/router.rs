@@ -32,8 +32,8 @@ impl Router {
         let mut routes: Vec<Route> = operations
             .iter()
             .flat_map(|operation| {
-                operation.declaration.paths.iter().map(|path| Route {
-                    method: operation.declaration.method,
+                operation.declaration.routes().map(|(method, path)| Route {
+                    method,
                     segments: split(path).map(segment).collect(),
                     operation: *operation,
                 })
