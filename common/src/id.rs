@@ -127,6 +127,10 @@ typed_ids! {
     NicUuid;
     /// A system or user tag.
     TagUuid;
+    /// Something that happened and that people should know.
+    NotificationUuid;
+    /// Clean-up that a host owes.
+    GcJobUuid;
     /// One command sent to a host agent; a repeat carries the same id.
     OperationId;
 }

@@ -169,7 +169,7 @@ impl Server {
                 ..Overrides::default()
             };
             let start =
-                Start { config: config.finish().unwrap(), admin_password: Some("bench".to_owned()), failpoint: None };
+                Start { config: config.finish(), admin_password: Some("bench".to_owned().into()), failpoint: None };
             let node = Node::open(start).await.unwrap();
             inventory::fill(&node.store, vms).await;
             let session = session(&node).await;
@@ -190,7 +190,7 @@ async fn session(node: &Arc<Node>) -> String {
         uuid,
         account_uuid: admin,
         user_uuid: admin.as_uuid().into(),
-        expired_date: now.plus(api::SESSION_LIFETIME),
+        expired_date: now.plus(Duration::from_secs(7200)),
         create_date: now,
     };
     node.store.write(move |tx| tx.insert(&session)).await.unwrap();

@@ -1,6 +1,7 @@
 //! Gantry's management node: inventory, REST API, jobs, scheduling, hosts.
 
 pub mod api;
+pub mod background;
 pub mod cleanup;
 pub mod clock;
 pub mod config;
@@ -9,6 +10,7 @@ pub mod hosts;
 pub mod job;
 pub mod network;
 pub mod node;
+pub mod notification;
 pub mod onboarding;
 pub mod operations;
 pub mod password;
@@ -16,5 +18,7 @@ pub mod query;
 pub mod resource;
 pub mod seal;
 pub mod secret;
+pub mod settings;
 pub mod store;
+pub mod tags;
 pub mod vm;

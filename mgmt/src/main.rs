@@ -88,7 +88,7 @@ impl Common {
 fn settings(file: Option<PathBuf>, line: Overrides) -> anyhow::Result<Config> {
     let asked_for = file.is_some();
     let file = Overrides::from_file(&file.unwrap_or_else(|| PathBuf::from(DEFAULT_FILE)), asked_for)?;
-    line.or(Overrides::from_environment()?).or(file).finish()
+    Ok(line.or(Overrides::from_environment()?).or(file).finish())
 }
 
 #[tokio::main]

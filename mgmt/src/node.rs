@@ -1,6 +1,7 @@
 //! The management node: everything its parts share, how it starts, and how it talks to its hosts.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{Declaration, Handler, Operation, Router, Turns},
+    background,
     clock::Timestamp,
     config::Config,
     failure::Failure,
@@ -29,11 +31,13 @@ use crate::{
         fleet::{CallError, Fleet, HostEndpoint, WaitError},
         pki::Authority,
     },
-    job::{self, FailPoint, JOB_EXPIRY, JobHandler, Jobs},
+    job::{self, FailPoint, JobHandler, Jobs},
+    notification::Notice,
     operations, password,
-    resource::{Account, ConnectionStatus, Host, Machine, NetworkServiceProvider},
+    resource::{Account, ConnectionStatus, Host, Machine, ManagementNode, NetworkServiceProvider, NotificationType},
     seal::Seal,
     secret::Secret,
+    settings::{Settings, Values},
     store::{SqlValue, Store, Tx},
 };
 
@@ -43,9 +47,6 @@ const RECONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the node's start waits for the hosts that were there when it ended, so that what it resumes, and calls that
 /// come at once, find them.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
-
-/// How often what has expired is swept out.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Logins checked at the same time: each takes much memory and time on purpose.
 const LOGIN_SLOTS: usize = 2;
@@ -59,10 +60,12 @@ pub struct Node {
     pub uuid: NodeUuid,
     /// The operator's account.
     pub admin: AccountUuid,
-    /// Its settings.
+    /// What it was started with.
     pub config: Config,
     /// The inventory.
     pub store: Store,
+    /// Its global settings.
+    pub settings: Arc<Settings>,
     /// Seals secrets in the inventory.
     pub seal: Seal,
     /// Its jobs.
@@ -89,7 +92,7 @@ pub struct Node {
 
 /// How the node is started.
 pub struct Start {
-    /// Its settings.
+    /// What it is started with.
     pub config: Config,
     /// The operator's password for a new inventory; one is made up where it is left out.
     pub admin_password: Option<String>,
@@ -108,8 +111,10 @@ impl Node {
         let seal = Seal::open_or_create(&data.join("seal.key"))?;
         let authority = Authority::open_or_create(&data.join("pki"))?;
         let uuid = node_uuid(&store).await?;
+        let settings = Arc::new(Settings::open(&store).await?);
         let admin = admin_account(&store, &data, admin_password).await?;
         flat_provider(&store).await?;
+        join(&store, uuid, config.listen).await?;
         let operations = operations::all();
         let next_job = store.read(|tx| tx.next_job_number().map_err(Failure::from)).await?;
         let observer = Arc::new(Observer::default());
@@ -120,8 +125,9 @@ impl Node {
             config,
             store,
             seal,
+            settings: settings.clone(),
             jobs: Jobs::new(next_job, failpoint)?,
-            fleet: Fleet::new(authority.clone(), observer.clone())?,
+            fleet: Fleet::new(authority.clone(), observer.clone(), settings)?,
             looks: Looks::default(),
             slots: Slots::default(),
             authority,
@@ -151,7 +157,7 @@ impl Node {
         job::resume_posting(self).await?;
         tracing::info!(node = %self.uuid, open_jobs = jobs, "the node has taken up where it ended");
         self.ready.store(true, Ordering::Release);
-        tokio::spawn(sweep(self.clone()));
+        background::start(self);
         Ok(())
     }
 
@@ -312,6 +318,36 @@ fn write_private_file(path: &std::path::Path, text: &str) -> anyhow::Result<()> 
     Ok(file.sync_all()?)
 }
 
+/// Records that the node was started.
+async fn join(store: &Store, uuid: NodeUuid, listen: SocketAddr) -> Result<(), Failure> {
+    let host_name = if listen.ip().is_unspecified() {
+        std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
+    } else {
+        listen.ip().to_string()
+    };
+    let now = Timestamp::now();
+    store
+        .write(move |tx| {
+            if let Some(before) = tx.get::<ManagementNode>(uuid)? {
+                Notice::new(
+                    NotificationType::Info,
+                    "the management node was away from %s to %s (UTC)",
+                    [before.heart_beat.to_string(), now.to_string()],
+                )
+                .about::<ManagementNode>(uuid)
+                .record(tx, &Values::load(tx)?)?;
+            }
+            tx.reset_cleanups()?;
+            let joined = ManagementNode { uuid, host_name, join_date: now, heart_beat: now };
+            if !tx.save(&joined)? {
+                tx.insert(&joined)?;
+            }
+            Ok(())
+        })
+        .await
+}
+
 async fn flat_provider(store: &Store) -> Result<(), Failure> {
     store
         .write(|tx| {
@@ -345,24 +381,4 @@ fn forget_connections(tx: &Tx<'_>) -> Result<Vec<Machine>, Failure> {
         tx.save(&Machine { status: ConnectionStatus::Disconnected, ..machine.clone() })?;
     }
     Ok(machines)
-}
-
-async fn sweep(node: Arc<Node>) {
-    loop {
-        let now = Timestamp::now();
-        let kept_from =
-            Timestamp::from_millis(now.millis() - i64::try_from(JOB_EXPIRY.as_millis()).unwrap_or(i64::MAX));
-        let swept = node
-            .store
-            .write(move |tx| {
-                tx.drop_expired_sessions(now)?;
-                tx.drop_expired_join_tokens(now)?;
-                tx.drop_finished_jobs(kept_from).map_err(Failure::from)
-            })
-            .await;
-        if let Err(error) = swept {
-            tracing::error!(%error, "what has expired could not be swept out");
-        }
-        tokio::time::sleep(SWEEP_INTERVAL).await;
-    }
 }

@@ -99,6 +99,15 @@ impl Client {
         self.call_as(&Self::new_job(), &Call::act(path, action, params))
     }
 
+    /// Gives a global setting a value.
+    ///
+    /// # Panics
+    /// When the node refuses it.
+    pub fn set(&self, category: &str, name: &str, value: &str) {
+        let path = format!("/global-configurations/{category}/{name}/actions");
+        self.act(&path, "updateGlobalConfig", &json!({ "value": value })).unwrap();
+    }
+
     /// DELETEs and waits for the job.
     ///
     /// # Errors

@@ -31,13 +31,21 @@ pub struct Management {
 }
 
 impl Management {
-    /// Starts a node with an empty inventory that takes hosts without hardware virtualisation.
+    /// Starts a node with an empty inventory that takes hosts without hardware virtualisation and keeps nothing
+    /// of them in reserve.
     ///
     /// # Panics
     /// When it does not come up.
     pub fn start(settings: &[(&str, &str)]) -> Self {
-        let emulation = [("GANTRY_ALLOW_EMULATION", "true"), ("GANTRY_HOST_RESERVED_MEMORY_BYTES", "0")];
-        Self::start_plain(&[&emulation[..], settings].concat())
+        let emulation = [("GANTRY_ALLOW_EMULATION", "true")];
+        let node = Self::start_plain(&[&emulation[..], settings].concat());
+        let client = node.client();
+        client.set("kvm", "reservedMemory", "0");
+        // The hosts' disks are the machine's, which may be rather full.
+        client.set("mevoco", "threshold.primaryStorage.physicalCapacity", "1");
+        client.set("primaryStorage", "reservedCapacity", "0");
+        client.set("backupStorage", "reservedCapacity", "0");
+        node
     }
 
     /// Starts a node with no settings but these.

@@ -82,8 +82,9 @@ echo 'tried all'
 #[test]
 fn a_vm_goes_through_its_life_and_leaves_nothing() {
     let lab = Lab::boot(Kind::Kvm, 1);
-    let node = Management::start(&[("GANTRY_STOP_GRACE_SECONDS", "20")]);
+    let node = Management::start(&[]);
     let client = node.client();
+    client.set("vm", "stop.gracePeriod", "20");
     let site = Site::set_up(&client, &lab);
     let host = lab.host(1);
     let capacity_before = capacity(&client, &site);

@@ -107,6 +107,8 @@ uuid_types!(
     VmUuid,
     NicUuid,
     TagUuid,
+    NotificationUuid,
+    GcJobUuid,
 );
 
 impl<T: ParameterType> ParameterType for Option<T> {

@@ -7,10 +7,7 @@ use http::{HeaderMap, header::AUTHORIZATION};
 
 use crate::{clock::Timestamp, failure::Failure, node::Node, resource::Session};
 
-/// How long a session lasts without being used.
-pub const SESSION_LIFETIME: Duration = Duration::from_secs(7_200);
-
-/// How much of its life a session must have spent before its use is written down.
+/// How much of its life a session must have spent before its use is written down, unless its life is very short.
 const RENEW_AFTER: Duration = Duration::from_secs(60);
 
 /// The live session that the request's `Authorization: OAuth <uuid>` names. Its use makes it last longer.
@@ -37,8 +34,9 @@ pub async fn live_session(node: &Node, text: &str) -> Result<Session, Failure> {
     let now = Timestamp::now();
     let mut session =
         node.store.read(move |tx| tx.live_session(uuid, now).map_err(Failure::from)).await?.ok_or_else(expired)?;
-    let until = now.plus(SESSION_LIFETIME);
-    if until > session.expired_date.plus(RENEW_AFTER) {
+    let timeout = node.settings.now().session_timeout;
+    let until = now.plus(timeout);
+    if until > session.expired_date.plus(RENEW_AFTER.min(timeout / 4)) {
         node.store.write(move |tx| tx.renew_session(uuid, until).map_err(Failure::from)).await?;
         session.expired_date = until;
     }

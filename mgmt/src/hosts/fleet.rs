@@ -22,6 +22,7 @@ use super::{
     progress::ProgressBoard,
     watcher::{HostState, Watcher},
 };
+use crate::{clock::Timestamp, settings::Settings};
 
 /// Hosts that are dialled at the same time, so that thousands of them do not wait for each other's handshakes.
 const MAX_DIALS: usize = 128;
@@ -37,6 +38,9 @@ pub trait FleetObserver: Send + Sync + 'static {
 
     /// The host told something: any event but progress and heartbeats.
     async fn event(&self, host: HostUuid, event: Event);
+
+    /// The host's certificate, valid until the given moment, is due and could not be renewed.
+    async fn renewal_failed(&self, _host: HostUuid, _until: Timestamp, _reason: &str) {}
 
     /// The host was lost, or could not be reached. While it stays away this comes again only with another reason.
     async fn disconnected(&self, host: HostUuid, reason: &str);
@@ -54,6 +58,7 @@ pub(super) struct Shared {
     pub tls: Arc<ClientConfig>,
     pub authority: Arc<Authority>,
     pub observer: Arc<dyn FleetObserver>,
+    pub settings: Arc<Settings>,
     pub dials: Semaphore,
     pub progress: ProgressBoard,
 }
@@ -86,11 +91,16 @@ pub enum WaitError {
 
 impl Fleet {
     /// A fleet without hosts. The hosts' certificates are those of `authority`, which also renews them.
-    pub fn new(authority: Arc<Authority>, observer: Arc<dyn FleetObserver>) -> Result<Self, PkiError> {
+    pub fn new(
+        authority: Arc<Authority>,
+        observer: Arc<dyn FleetObserver>,
+        settings: Arc<Settings>,
+    ) -> Result<Self, PkiError> {
         let shared = Shared {
             tls: authority.client_config()?,
             authority,
             observer,
+            settings,
             dials: Semaphore::new(MAX_DIALS),
             progress: ProgressBoard::default(),
         };

@@ -2,38 +2,40 @@
 
 use gantry_common::{
     agent::{Acceleration, ForeignDomain, HostFacts},
-    id::{HostUuid, TagUuid},
+    id::HostUuid,
 };
 
 use crate::{
-    clock::Timestamp,
     failure::Failure,
-    resource::{Host, SystemTag},
-    store::{SqlValue, Tx},
+    notification::Notice,
+    resource::{Host, NotificationType},
+    settings::Values,
+    store::Tx,
+    tags,
 };
-
-const RESOURCE_TYPE: &str = "HostVO";
 
 /// A domain that Gantry did not make and leaves alone.
 const FOREIGN: &str = "foreignDomain::";
 
-/// Brings a host's tags up to date with what it said of itself.
-pub fn set_fact_tags(tx: &Tx<'_>, host: HostUuid, facts: &HostFacts) -> Result<(), Failure> {
-    let acceleration = match facts.acceleration {
+/// What is shown of a host's facts.
+const FACTS: [(&str, fn(&HostFacts) -> &str); 8] = [
+    ("hostname::", |facts| &facts.hostname),
+    ("os::distribution::", |facts| &facts.operating_system),
+    ("os::kernel::", |facts| &facts.kernel),
+    ("cpu::model::", |facts| &facts.cpu_model),
+    ("libvirt::version::", |facts| &facts.libvirt_version),
+    ("qemu::version::", |facts| &facts.qemu_version),
+    ("agent::version::", |facts| &facts.agent_version),
+    ("acceleration::", |facts| match facts.acceleration {
         Acceleration::Kvm => "kvm",
         Acceleration::Emulation => "emulation",
-    };
-    let tags = [
-        ("hostname::", facts.hostname.as_str()),
-        ("os::distribution::", &facts.operating_system),
-        ("os::kernel::", &facts.kernel),
-        ("cpu::model::", &facts.cpu_model),
-        ("libvirt::version::", &facts.libvirt_version),
-        ("qemu::version::", &facts.qemu_version),
-        ("agent::version::", &facts.agent_version),
-        ("acceleration::", acceleration),
-    ];
-    for (kind, value) in tags {
+    }),
+];
+
+/// Brings a host's tags up to date with what it said of itself.
+pub fn set_fact_tags(tx: &Tx<'_>, host: HostUuid, facts: &HostFacts) -> Result<(), Failure> {
+    for (kind, fact) in FACTS {
+        let value = fact(facts);
         let wanted: Vec<String> =
             Some(value).filter(|value| !value.is_empty()).map(|value| format!("{kind}{value}")).into_iter().collect();
         set_tags(tx, host, kind, &wanted)?;
@@ -42,37 +44,43 @@ pub fn set_fact_tags(tx: &Tx<'_>, host: HostUuid, facts: &HostFacts) -> Result<(
 }
 
 /// Brings the tags of the domains that Gantry did not make up to date.
-pub fn set_foreign_tags(tx: &Tx<'_>, host: HostUuid, domains: &[ForeignDomain]) -> Result<(), Failure> {
+pub fn set_foreign_tags(
+    tx: &Tx<'_>,
+    settings: &Values,
+    host: HostUuid,
+    domains: &[ForeignDomain],
+) -> Result<(), Failure> {
     let wanted: Vec<String> =
         domains.iter().map(|domain| format!("{FOREIGN}{}::{}", domain.uuid, domain.name)).collect();
-    set_tags(tx, host, FOREIGN, &wanted)
-}
-
-/// Makes `wanted` the host's only inherent tags that begin with `kind`.
-fn set_tags(tx: &Tx<'_>, host: HostUuid, kind: &str, wanted: &[String]) -> Result<(), Failure> {
-    if tx.get::<Host>(host)?.is_none() {
-        return Ok(());
-    }
-    let there = tx.find::<SystemTag>(&[("resource_uuid", host.to_string().to_sql())])?;
-    let there: Vec<SystemTag> = there.into_iter().filter(|tag| tag.inherent && tag.tag.starts_with(kind)).collect();
-    for tag in there.iter().filter(|tag| !wanted.contains(&tag.tag)) {
-        tx.delete::<SystemTag>(tag.uuid)?;
-    }
-    let now = Timestamp::now();
-    for tag in wanted.iter().filter(|wanted| !there.iter().any(|tag| tag.tag == **wanted)) {
-        if kind == FOREIGN {
-            tracing::warn!(%host, domain = tag, "a domain that Gantry did not make runs on the host; it is left alone");
-        }
-        tx.insert(&SystemTag {
-            uuid: TagUuid::random(),
-            resource_uuid: host.to_string(),
-            resource_type: RESOURCE_TYPE.to_owned(),
-            tag: tag.clone(),
-            kind: "System".to_owned(),
-            inherent: true,
-            create_date: now,
-            last_op_date: now,
-        })?;
+    for tag in set_tags(tx, host, FOREIGN, &wanted)? {
+        tracing::warn!(%host, domain = tag, "a domain that Gantry did not make runs on the host; it is left alone");
+        Notice::new(
+            NotificationType::Warning,
+            "a domain that Gantry did not make runs on host %s and is left alone: %s",
+            [host.to_string(), tag.trim_start_matches(FOREIGN).to_owned()],
+        )
+        .about::<Host>(host)
+        .record(tx, settings)?;
     }
     Ok(())
+}
+
+/// Makes `wanted` the host's only tags of the node's own that begin with `kind`. Answers those that are new.
+fn set_tags(tx: &Tx<'_>, host: HostUuid, kind: &str, wanted: &[String]) -> Result<Vec<String>, Failure> {
+    if tx.get::<Host>(host)?.is_none() {
+        return Ok(Vec::new());
+    }
+    tags::set_inherent(tx, Host::declaration(), &host.to_string(), kind, wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_node_gives_only_tags_that_it_knows() {
+        for kind in FACTS.iter().map(|(kind, _)| *kind).chain([FOREIGN]) {
+            assert_eq!(tags::kind_of("Host", kind).unwrap().giver, tags::Giver::Node, "{kind}");
+        }
+    }
 }

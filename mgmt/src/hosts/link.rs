@@ -21,10 +21,6 @@ use tokio_util::sync::CancellationToken;
 /// How long connecting may take in all.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A connection that has been silent this long is asked for a sign of life, and given up when none comes in the same
-/// time again. An agent's heartbeats keep it from ever being silent, so that no such frames go to a healthy host.
-const KEEP_ALIVE: Duration = Duration::from_secs(2);
-
 /// The longest reply and the longest line of the event stream. A snapshot of a thousand VMs has some hundred kilobytes.
 const MAX_MESSAGE_BYTES: usize = 16 << 20;
 
@@ -149,14 +145,24 @@ impl Drop for Driver {
 }
 
 impl Link {
-    /// Dials an agent.
-    pub async fn connect(endpoint: &HostEndpoint, tls: Arc<ClientConfig>) -> Result<Self, ConnectError> {
-        timeout(CONNECT_TIMEOUT, Self::dial(endpoint, tls))
+    /// Dials an agent. A connection that has been silent for half of `max_silence` is asked for a sign of life, and given
+    /// up when none comes in the same time again. An agent's heartbeats keep it from ever being silent, so that no such
+    /// frames go to a healthy host.
+    pub async fn connect(
+        endpoint: &HostEndpoint,
+        tls: Arc<ClientConfig>,
+        max_silence: Duration,
+    ) -> Result<Self, ConnectError> {
+        timeout(CONNECT_TIMEOUT, Self::dial(endpoint, tls, max_silence))
             .await
             .unwrap_or_else(|_| Err(ConnectError::Timeout { endpoint: endpoint.to_string() }))
     }
 
-    async fn dial(endpoint: &HostEndpoint, tls: Arc<ClientConfig>) -> Result<Self, ConnectError> {
+    async fn dial(
+        endpoint: &HostEndpoint,
+        tls: Arc<ClientConfig>,
+        max_silence: Duration,
+    ) -> Result<Self, ConnectError> {
         let protocol = |reason: String| ConnectError::Protocol { endpoint: endpoint.to_string(), reason };
         let name = Role::Host(endpoint.host).dns_name();
         let stream = TcpStream::connect((endpoint.address.as_str(), endpoint.port))
@@ -171,8 +177,8 @@ impl Link {
         let certificate = CertificateFacts::from_der(certificate).map_err(|error| protocol(error.to_string()))?;
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
-            .keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(KEEP_ALIVE)
+            .keep_alive_interval(max_silence / 2)
+            .keep_alive_timeout(max_silence / 2)
             .keep_alive_while_idle(true)
             .handshake(TokioIo::new(stream))
             .await

@@ -1,5 +1,6 @@
 //! The hosts: their certificates, the connection to each agent, how hosts join, and what becomes of what they say.
 
+mod capacity;
 pub mod fleet;
 mod host_tags;
 pub mod join;
@@ -16,10 +17,11 @@ mod slots;
 mod vm_states;
 mod watcher;
 
+pub use capacity::*;
 pub use join_endpoint::{join_endpoint, new_join_token};
 pub use looks::Looks;
 pub use observer::Observer;
-pub use prepare::{prepare_host, refresh_network, release_host};
+pub use prepare::{open_storages, prepare_host, refresh_network, release_host};
 pub use reach::*;
 pub use slots::Slots;
 pub use vm_states::judge_deferred;

@@ -4,18 +4,26 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use async_trait::async_trait;
 use gantry_common::{
-    agent::{Event, ForeignDomain, HostFacts, Snapshot},
+    agent::{Event, ForeignDomain, Snapshot},
     id::HostUuid,
 };
 use serde_json::json;
 
-use super::{fleet::FleetObserver, host_tags, prepare::prepare_host, vm_states};
+use super::{
+    capacity::{self, CapacityRules},
+    fleet::FleetObserver,
+    host_tags,
+    prepare::prepare_host,
+    vm_states,
+};
 use crate::{
     cleanup,
     clock::Timestamp,
     failure::Failure,
     node::Node,
-    resource::{BackupStorage, ConnectionStatus, Host, Machine, VmInstance, VmInstanceState},
+    notification::Notice,
+    resource::{BackupStorage, ConnectionStatus, Host, Machine, NotificationType, VmInstance, VmInstanceState},
+    settings::Values,
     store::{SqlValue, Tx},
 };
 
@@ -63,12 +71,26 @@ impl FleetObserver for Observer {
         }
     }
 
+    async fn renewal_failed(&self, machine: HostUuid, until: Timestamp, reason: &str) {
+        let Some(node) = self.node() else { return };
+        Notice::new(
+            NotificationType::Warning,
+            "the certificate of host %s is valid until %s (UTC) and could not be renewed: %s",
+            [machine.to_string(), until.to_string(), reason.to_owned()],
+        )
+        .about::<Host>(machine)
+        .tell(&node)
+        .await;
+    }
+
     async fn disconnected(&self, machine: HostUuid, reason: &str) {
         let Some(node) = self.node() else { return };
         tracing::warn!(host = %machine, reason, "host disconnected");
-        let reason = reason.to_owned();
-        let recorded =
-            node.store.write(move |tx| set_status(tx, machine, ConnectionStatus::Disconnected, Some(reason))).await;
+        let (reason, settings) = (reason.to_owned(), node.settings.now());
+        let recorded = node
+            .store
+            .write(move |tx| set_status(tx, &settings, machine, ConnectionStatus::Disconnected, Some(reason)))
+            .await;
         if let Err(failure) = recorded {
             tracing::error!(host = %machine, error = %failure, "a host's loss could not be recorded");
         }
@@ -86,14 +108,15 @@ async fn came_up(node: &Arc<Node>, machine: HostUuid, snapshot: &Snapshot) -> Re
             Some(failure.to_string())
         }
     };
-    node.store.write(move |tx| set_status(tx, machine, ConnectionStatus::Connected, reason)).await
+    let settings = node.settings.now();
+    node.store.write(move |tx| set_status(tx, &settings, machine, ConnectionStatus::Connected, reason)).await
 }
 
 /// Everything a host sees, and by it what does not run there any more.
 async fn take_snapshot(node: &Arc<Node>, machine: HostUuid, snapshot: &Snapshot) -> Result<(), Failure> {
     let facts = snapshot.facts.clone();
-    let (cpu, memory) = (node.config.cpu_overcommit, node.config.memory_overcommit);
-    let reserve = node.config.host_reserved_memory_bytes;
+    let settings = node.settings.now();
+    let rules = CapacityRules::from(&*settings);
     let foreign = snapshot.foreign.clone();
     node.store
         .write(move |tx| {
@@ -102,11 +125,13 @@ async fn take_snapshot(node: &Arc<Node>, machine: HostUuid, snapshot: &Snapshot)
             known.foreign_domains = json!(foreign);
             tx.save(&known)?;
             host_tags::set_fact_tags(tx, machine, &facts)?;
-            host_tags::set_foreign_tags(tx, machine, &foreign)?;
-            // Domains that others made take their share of the host.
-            let foreign_memory: u64 = foreign.iter().map(|domain| domain.memory_bytes).sum();
-            let memory_bytes = facts.memory_bytes.saturating_sub(reserve).saturating_sub(foreign_memory);
-            record_facts(tx, machine, &facts, scaled(u64::from(facts.cpu_num), cpu), scaled(memory_bytes, memory))
+            host_tags::set_foreign_tags(tx, &settings, machine, &foreign)?;
+            if let Some(mut host) = tx.get::<Host>(machine)? {
+                host.cpu_num = facts.cpu_num;
+                host.cpu_sockets = facts.cpu_sockets;
+                tx.save(&host)?;
+            }
+            capacity::recount_host(tx, machine, rules)
         })
         .await?;
     match &snapshot.vms {
@@ -115,37 +140,53 @@ async fn take_snapshot(node: &Arc<Node>, machine: HostUuid, snapshot: &Snapshot)
     }
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-fn scaled(amount: u64, ratio: f64) -> u64 {
-    (amount as f64 * ratio) as u64
-}
-
-fn record_facts(tx: &Tx<'_>, host: HostUuid, facts: &HostFacts, cpu: u64, memory_bytes: u64) -> Result<(), Failure> {
-    if let Some(mut known) = tx.get::<Host>(host)? {
-        known.cpu_num = facts.cpu_num;
-        known.cpu_sockets = facts.cpu_sockets;
-        tx.save(&known)?;
-        tx.set_host_totals(host, cpu, memory_bytes)?;
-    }
-    Ok(())
-}
-
 async fn record_foreign(node: &Arc<Node>, machine: HostUuid, domains: Vec<ForeignDomain>) -> Result<(), Failure> {
+    let settings = node.settings.now();
+    let rules = CapacityRules::from(&*settings);
     node.store
         .write(move |tx| {
             if let Some(mut known) = tx.get::<Machine>(machine)? {
                 known.foreign_domains = json!(domains);
                 tx.save(&known)?;
-                host_tags::set_foreign_tags(tx, machine, &domains)?;
+                host_tags::set_foreign_tags(tx, &settings, machine, &domains)?;
+                capacity::recount_host(tx, machine, rules)?;
             }
             Ok(())
         })
         .await
 }
 
+/// What people are told of a machine that comes or goes. That the node itself was away is told once and not for each host:
+/// it leaves no reason with them.
+fn change_of(before: &Machine, status: ConnectionStatus, reason: Option<&str>) -> Option<Notice> {
+    let was_lost = before.status == ConnectionStatus::Disconnected && before.status_reason.is_some();
+    let (uuid, address) = (before.uuid, before.address.clone());
+    let notice = match status {
+        ConnectionStatus::Disconnected if before.status != ConnectionStatus::Connecting && !was_lost => Notice::new(
+            NotificationType::Warning,
+            "host %s (%s) is Disconnected: %s",
+            [uuid.to_string(), address, reason.unwrap_or_default().to_owned()],
+        ),
+        ConnectionStatus::Connected if was_lost => {
+            Notice::new(NotificationType::Info, "host %s (%s) is Connected again", [uuid.to_string(), address])
+        }
+        _ => return None,
+    };
+    Some(notice.about::<Host>(uuid))
+}
+
 /// Records whether a machine answers, and what follows for the host and the backup storages on it and for its VMs.
-fn set_status(tx: &Tx<'_>, machine: HostUuid, status: ConnectionStatus, reason: Option<String>) -> Result<(), Failure> {
+fn set_status(
+    tx: &Tx<'_>,
+    settings: &Values,
+    machine: HostUuid,
+    status: ConnectionStatus,
+    reason: Option<String>,
+) -> Result<(), Failure> {
     let Some(mut known) = tx.get::<Machine>(machine)? else { return Ok(()) };
+    if let Some(notice) = change_of(&known, status, reason.as_deref()) {
+        notice.record(tx, settings)?;
+    }
     known.status = status;
     known.status_reason = reason;
     tx.save(&known)?;

@@ -7,12 +7,15 @@ use gantry_common::{
     id::{HostUuid, L3NetworkUuid, OperationId},
 };
 
+use super::capacity::CapacityRules;
 use crate::{
     failure::Failure,
     network,
     node::Node,
+    notification::Notice,
     resource::{
-        BackupStorage, ConnectionStatus, Host, L3Network, PrimaryStorage, PrimaryStorageClusterRef, VmInstance, VmNic,
+        BackupStorage, ConnectionStatus, Host, L3Network, NotificationType, PrimaryStorage, PrimaryStorageClusterRef,
+        VmInstance, VmNic,
     },
     store::{SqlValue, Tx},
 };
@@ -34,6 +37,19 @@ pub async fn prepare_host(node: &Arc<Node>, machine: HostUuid) -> Result<(), Fai
     }
     for backup in backups {
         note(open_backup(node, machine, backup).await);
+    }
+    first
+}
+
+/// Opens the storages of a machine again, which tells how full they are. The first failure is reported.
+pub async fn open_storages(node: &Arc<Node>, machine: HostUuid) -> Result<(), Failure> {
+    let (_, storages, backups) = node.store.read(move |tx| needs(tx, machine)).await?;
+    let mut first = Ok(());
+    for storage in storages {
+        first = first.and(open_primary(node, machine, storage).await);
+    }
+    for backup in backups {
+        first = first.and(open_backup(node, machine, backup).await);
     }
     first
 }
@@ -77,23 +93,43 @@ fn needs(tx: &Tx<'_>, machine: HostUuid) -> Result<Needs, Failure> {
 
 async fn open_primary(node: &Arc<Node>, host: HostUuid, storage: PrimaryStorage) -> Result<(), Failure> {
     let capacity = node.call(host, OperationId::random(), OpenStorage { root: storage.url.clone() }).await?;
-    let overcommit = node.config.storage_overcommit;
+    let settings = node.settings.now();
+    let rules = CapacityRules::from(&*settings);
     node.store
         .write(move |tx| {
             if let Some(mut storage) = tx.get::<PrimaryStorage>(storage.uuid)? {
                 storage.status = ConnectionStatus::Connected;
                 tx.save(&storage)?;
+                let is_full = |tx: &Tx<'_>| {
+                    let local = tx.local_storage(storage.uuid, host)?;
+                    Ok::<_, Failure>(
+                        local.is_some_and(|local| local.is_fuller_than(settings.storage_physical_threshold)),
+                    )
+                };
+                let was_full = is_full(tx)?;
                 tx.observe_local_storage(
                     storage.uuid,
                     host,
                     capacity.total_bytes,
                     capacity.available_bytes,
-                    overcommit,
+                    rules.storage,
                 )?;
+                if !was_full && is_full(tx)? {
+                    running_full(&storage, host, capacity.available_bytes).record(tx, &settings)?;
+                }
             }
             Ok(())
         })
         .await
+}
+
+fn running_full(storage: &PrimaryStorage, host: HostUuid, available_bytes: u64) -> Notice {
+    Notice::new(
+        NotificationType::Warning,
+        "primary storage '%s' has %s bytes left on host %s and gets no new volumes there: free space, or raise the setting mevoco threshold.primaryStorage.physicalCapacity",
+        [storage.name.clone(), available_bytes.to_string(), host.to_string()],
+    )
+    .about::<PrimaryStorage>(storage.uuid)
 }
 
 async fn open_backup(node: &Arc<Node>, machine: HostUuid, backup: BackupStorage) -> Result<(), Failure> {

@@ -34,17 +34,17 @@ pub fn due_in(certificate: &CertificateFacts) -> Duration {
     certificate.renew_at().duration_since(SystemTime::now()).unwrap_or_default()
 }
 
-/// Gives the host a new certificate; answers what it says, or `None` if that failed.
-pub async fn renew(authority: Arc<Authority>, link: Link, host: HostUuid) -> Option<CertificateFacts> {
+/// Gives the host a new certificate; answers what it says, or why that failed.
+pub async fn renew(authority: Arc<Authority>, link: Link, host: HostUuid) -> Result<CertificateFacts, String> {
     match try_renew(&authority, &link, host).await {
         Ok(certificate) => {
             tracing::info!(%host, "the host's certificate was renewed");
-            Some(certificate)
+            Ok(certificate)
         }
         Err(error) => {
             let until: chrono::DateTime<chrono::Utc> = link.certificate().not_after.into();
             tracing::warn!(%host, "the host's certificate, valid until {until}, could not be renewed: {error}");
-            None
+            Err(error.to_string())
         }
     }
 }

@@ -18,9 +18,7 @@ use super::{
     link::{ConnectError, EventReader, HostEndpoint, Link},
     renewal,
 };
-
-/// The longest silence of a host that is there: its heartbeats come every second.
-const MAX_SILENCE: Duration = Duration::from_secs(4);
+use crate::clock::Timestamp;
 
 /// How long an agent may take to look at everything it has.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -29,7 +27,6 @@ const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_QUEUED: usize = 1024;
 
 const FIRST_DELAY: Duration = Duration::from_millis(200);
-const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
 /// How often at least it is looked whether the host's certificate is due, for clocks that are set.
 const RENEWAL_CHECK: Duration = Duration::from_secs(24 * 3600);
@@ -121,7 +118,7 @@ impl Watcher {
                     told = None;
                     let since = Instant::now();
                     let end = self.follow(link, events, snapshot).await;
-                    backoff.connected_for(since.elapsed());
+                    backoff.connected_for(since.elapsed(), self.longest_delay());
                     match end {
                         End::Forgotten => return,
                         End::Lost(reason) => reason,
@@ -140,10 +137,19 @@ impl Watcher {
             }
             tokio::select! {
                 () = self.cancelled.cancelled() => return,
-                () = sleep(backoff.next()) => {}
+                () = sleep(backoff.next(self.longest_delay())) => {}
                 () = self.redial.notified() => backoff = Backoff::default(),
             }
         }
+    }
+
+    /// The longest silence of a host that is there: its heartbeats come every second.
+    fn max_silence(&self) -> Duration {
+        self.shared.settings.now().host_max_silence
+    }
+
+    fn longest_delay(&self) -> Duration {
+        self.shared.settings.now().host_reconnect_interval
     }
 
     /// Connects, subscribes, and reads the first snapshot.
@@ -151,8 +157,8 @@ impl Watcher {
         let protocol = |reason: String| ConnectError::Protocol { endpoint: self.endpoint.to_string(), reason };
         let (link, mut events) = {
             let _permit = self.shared.dials.acquire().await;
-            let link = Link::connect(&self.endpoint, Arc::clone(&self.shared.tls)).await?;
-            let events = timeout(MAX_SILENCE, link.events())
+            let link = Link::connect(&self.endpoint, Arc::clone(&self.shared.tls), self.max_silence()).await?;
+            let events = timeout(self.max_silence(), link.events())
                 .await
                 .map_err(|_| ConnectError::Timeout { endpoint: self.endpoint.to_string() })?
                 .map_err(|error| protocol(error.to_string()))?;
@@ -182,8 +188,8 @@ impl Watcher {
         let observer = Arc::clone(&self.shared.observer);
         let mut delivery: Slot<()> = Some(Box::pin(async move { observer.connected(host, &snapshot).await }));
         let mut queued = VecDeque::new();
-        let mut silent_until = Instant::now() + MAX_SILENCE;
-        let mut renewal: Slot<Option<CertificateFacts>> = None;
+        let mut silent_until = Instant::now() + self.max_silence();
+        let mut renewal: Slot<Result<CertificateFacts, String>> = None;
         let mut certificate = *link.certificate();
         let mut look_at_certificate = Instant::now();
 
@@ -196,19 +202,22 @@ impl Watcher {
             }
             let reads = queued.len() < MAX_QUEUED;
             if !reads {
-                silent_until = Instant::now() + MAX_SILENCE;
+                silent_until = Instant::now() + self.max_silence();
             }
             tokio::select! {
                 () = self.cancelled.cancelled() => break End::Forgotten,
                 () = finished(&mut delivery) => self.announce(),
                 read = timeout_at(silent_until, events.next()), if reads => {
-                    silent_until = Instant::now() + MAX_SILENCE;
+                    silent_until = Instant::now() + self.max_silence();
                     match read {
                         Ok(Ok(Event::Heartbeat)) => {}
                         Ok(Ok(Event::Progress(progress))) => self.shared.progress.publish(progress),
                         Ok(Ok(event)) => queued.push_back(event),
                         Ok(Err(reason)) => break End::Lost(reason),
-                        Err(_) => break End::Lost(format!("nothing was heard of it for {} s", MAX_SILENCE.as_secs())),
+                        Err(_) => {
+                            let silence = self.max_silence().as_secs();
+                            break End::Lost(format!("nothing was heard of it for {silence} s"));
+                        }
                     }
                 }
                 () = link.closed(), if !reads => break End::Lost("the connection broke".to_owned()),
@@ -222,11 +231,16 @@ impl Watcher {
                     }
                 }
                 renewed = finished(&mut renewal) => {
-                    let wait = if let Some(renewed) = renewed {
-                        certificate = renewed;
-                        RENEWAL_CHECK
-                    } else {
-                        RENEWAL_RETRY
+                    let wait = match renewed {
+                        Ok(renewed) => {
+                            certificate = renewed;
+                            RENEWAL_CHECK
+                        }
+                        Err(reason) => {
+                            let until = Timestamp::from(certificate.not_after);
+                            self.shared.observer.renewal_failed(host, until, &reason).await;
+                            RENEWAL_RETRY
+                        }
                     };
                     look_at_certificate = Instant::now() + wait;
                 }
@@ -276,15 +290,15 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    fn next(&mut self) -> Duration {
-        let delay = self.delay;
-        self.delay = (delay * 2).min(LONGEST_DELAY);
+    fn next(&mut self, longest: Duration) -> Duration {
+        let delay = self.delay.min(longest);
+        self.delay = delay * 2;
         delay.mul_f64(rand::rng().random_range(0.5..=1.0))
     }
 
     /// A connection that held starts the waits anew; one that broke at once does not.
-    fn connected_for(&mut self, held: Duration) {
-        if held >= LONGEST_DELAY {
+    fn connected_for(&mut self, held: Duration, longest: Duration) {
+        if held >= longest {
             *self = Self::default();
         }
     }
@@ -296,16 +310,18 @@ mod tests {
 
     #[test]
     fn waits_grow_to_a_bound_and_start_anew_after_a_connection_that_held() {
+        let longest = Duration::from_secs(5);
         let mut backoff = Backoff::default();
-        assert!(backoff.next() <= FIRST_DELAY);
+        assert!(backoff.next(longest) <= FIRST_DELAY);
         for _ in 0..10 {
-            backoff.next();
+            backoff.next(longest);
         }
-        let longest = backoff.next();
-        assert!(longest <= LONGEST_DELAY && longest >= LONGEST_DELAY / 2);
-        backoff.connected_for(Duration::ZERO);
-        assert!(backoff.next() > FIRST_DELAY);
-        backoff.connected_for(LONGEST_DELAY);
-        assert!(backoff.next() <= FIRST_DELAY);
+        let wait = backoff.next(longest);
+        assert!(wait <= longest && wait >= longest / 2);
+        assert!(backoff.next(longest / 5) <= longest / 5, "a bound that was lowered holds at once");
+        backoff.connected_for(Duration::ZERO, longest);
+        assert!(backoff.next(longest) > FIRST_DELAY);
+        backoff.connected_for(longest, longest);
+        assert!(backoff.next(longest) <= FIRST_DELAY);
     }
 }

@@ -1,6 +1,6 @@
 //! Accepting a call: its job is stored before the caller hears of it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use gantry_common::{
     error::ErrorKind,
@@ -115,6 +115,41 @@ async fn store_and_start(node: Arc<Node>, accepted: Accepted) -> Result<JobUuid,
     }
     (accepted.handler.drive)(node, ticket, record);
     Ok(uuid)
+}
+
+/// How long to wait before it is looked whether a job of the node's own has ended, at first and at the most.
+const LOOK: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// Runs an operation that the node itself asks for, and waits for its end.
+///
+/// # Errors
+/// Why the job failed, or that it could not be stored.
+pub async fn run<O: JobOperation>(node: &Arc<Node>, parameters: Map<String, Value>) -> Result<(), Failure> {
+    let accepted = Accepted {
+        uuid: JobUuid::random(),
+        declaration: O::declaration(),
+        handler: JobHandler::of::<O>(),
+        parameters,
+        account_uuid: node.admin,
+        webhook: None,
+    };
+    let uuid = accept(node, accepted).await?;
+    let mut wait = LOOK.0;
+    loop {
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(LOOK.1);
+        let job = node.store.read(move |tx| tx.job(uuid).map_err(Failure::from)).await?;
+        match job {
+            Some(job) if !job.phase.has_ended() => {}
+            Some(job) if job.phase == JobPhase::Succeeded => return Ok(()),
+            Some(job) => {
+                let result = job.result.unwrap_or_default();
+                let details = result["error"]["details"].as_str().unwrap_or("the job failed");
+                return Err(Failure::new(ErrorKind::Refused, details));
+            }
+            None => return Err(Failure::new(ErrorKind::Refused, "the job was forgotten before its end was seen")),
+        }
+    }
 }
 
 /// Takes up every job that had not ended when the node did, each at the place it had.

@@ -16,8 +16,6 @@ mod step;
 mod unwind;
 mod webhook;
 
-use std::time::Duration;
-
 use gantry_common::id::JobUuid;
 
 pub use accept::*;
@@ -28,9 +26,6 @@ pub use queues::Ticket;
 pub use run::Run;
 pub use step::*;
 pub use webhook::resume_posting;
-
-/// How long a job that has ended is kept: so long it can be polled, and so long its id stands for its call.
-pub const JOB_EXPIRY: Duration = Duration::from_secs(2 * 24 * 3600);
 
 /// What the node keeps in memory about its jobs.
 pub struct Jobs {

@@ -89,7 +89,7 @@ impl JobOperation for BuildThing {
 
 async fn node(dir: &tempfile::TempDir) -> Arc<Node> {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let config = Overrides { data: Some(dir.path().to_owned()), ..Overrides::default() }.finish().unwrap();
+    let config = Overrides { data: Some(dir.path().to_owned()), ..Overrides::default() }.finish();
     Node::open(Start { config, admin_password: Some("x".to_owned()), failpoint: None }).await.unwrap()
 }
 

@@ -10,6 +10,8 @@ use crate::{
     clock::Timestamp,
     failure::Failure,
     node::Node,
+    notification::Notice,
+    resource::NotificationType,
     store::{JobPhase, JobRecord},
 };
 
@@ -17,8 +19,6 @@ use crate::{
 const ATTEMPT: Duration = Duration::from_secs(10);
 /// How long to wait between attempts, at first and at the most.
 const WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
-/// How long after its end a job's result is still posted.
-const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
 /// How many results are posted at the same time. A receiver that hangs holds one of these up, not the jobs.
 const SLOTS: usize = 64;
 
@@ -65,12 +65,19 @@ async fn attempt(node: &Arc<Node>, uuid: JobUuid, wait: Duration) -> ControlFlow
     let Some(job) = insist("reading a result to post", read).await else { return ControlFlow::Break(()) };
     let Some(url) = &job.webhook else { return ControlFlow::Break(()) };
     if let Err(why) = send(&node.jobs.poster.client, url, &job).await {
-        let deadline = job.finished_date.unwrap_or_else(Timestamp::now).plus(GIVE_UP);
+        let deadline = job.finished_date.unwrap_or_else(Timestamp::now).plus(node.settings.now().webhook_give_up);
         if Timestamp::now().plus(wait) <= deadline {
             tracing::warn!(job = %uuid, why, "a job's result did not arrive; it is posted again");
             return ControlFlow::Continue(());
         }
         tracing::error!(job = %uuid, why, "a job's result never arrived: given up");
+        Notice::new(
+            NotificationType::Warning,
+            "the result of job %s did not arrive at its webhook and is given up: %s",
+            [uuid.to_string(), why],
+        )
+        .tell(node)
+        .await;
     }
     insist("noting a posted result", || node.store.write(move |tx| Ok(tx.job_posted(uuid)?))).await;
     ControlFlow::Break(())

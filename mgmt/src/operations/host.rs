@@ -2,14 +2,14 @@
 
 use gantry_common::{
     error::ErrorKind,
-    id::{ClusterUuid, HostUuid, ZoneUuid},
+    id::{ClusterUuid, HostUuid},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::making::{made, put_tags, readable_name, refuse_if_used, require};
 use crate::{
-    api::{Caller, Operation, SyncOperation, job, query, sync},
+    api::{Operation, job, query},
     clock::Timestamp,
     failure::Failure,
     hosts::{
@@ -31,7 +31,6 @@ pub fn operations() -> Vec<Operation> {
         job::<ChangeHostState>(),
         job::<ReconnectHost>(),
         job::<DeleteHost>(),
-        sync::<GetCpuMemoryCapacity>(),
         query::<QueryHost>(Host::declaration),
     ]
 }
@@ -334,50 +333,4 @@ fn refuse_if_occupied(tx: &Tx<'_>, host: &Host) -> Result<(), Failure> {
 operation! {
     /// Queries hosts.
     QueryHost, "4.3.1", Get "/hosts" | "/hosts/{uuid}", Sync -> [Host]; {}
-}
-
-operation! {
-    /// How much of the hosts' processors and memory is promised.
-    GetCpuMemoryCapacity, "11.5.1",
-        Get "/hosts/capacities/cpu-memory",
-        Sync -> {
-            totalCpu: i64, availableCpu: i64, totalMemory: i64, availableMemory: i64, managedCpuNum: i64,
-            success: bool,
-        }; {
-        /// Of these zones.
-        zone_uuids: Option<Vec<ZoneUuid>>;
-        /// Of these clusters.
-        cluster_uuids: Option<Vec<ClusterUuid>>;
-        /// Of these hosts.
-        host_uuids: Option<Vec<HostUuid>>;
-        /// Of all hosts.
-        all: Option<bool>;
-        /// Of hosts with this hypervisor.
-        hypervisor_type: Option<String>, values &["KVM", "ESX"];
-    }
-}
-
-impl SyncOperation for GetCpuMemoryCapacity {
-    async fn answer(self, caller: Caller) -> Result<Value, Failure> {
-        let hosts = caller.node.store.read(|tx| Ok::<_, Failure>(tx.all::<Host>()?)).await?;
-        let named = |list: &Option<Vec<_>>, uuid| list.as_ref().is_none_or(|list| list.contains(uuid));
-        let named_zone = |host: &Host| self.zone_uuids.as_ref().is_none_or(|zones| zones.contains(&host.zone_uuid));
-        let named_cluster =
-            |host: &Host| self.cluster_uuids.as_ref().is_none_or(|clusters| clusters.contains(&host.cluster_uuid));
-        let kind = self.hypervisor_type.as_deref().unwrap_or("KVM");
-        let chosen: Vec<&Host> = hosts
-            .iter()
-            .filter(|host| named_zone(host) && named_cluster(host) && named(&self.host_uuids, &host.uuid))
-            .filter(|host| host.hypervisor_type == kind)
-            .collect();
-        let sum = |of: fn(&Host) -> u64| chosen.iter().map(|host| of(host)).sum::<u64>();
-        Ok(json!({
-            "totalCpu": sum(|host| host.total_cpu_capacity),
-            "availableCpu": sum(|host| host.available_cpu_capacity),
-            "totalMemory": sum(|host| host.total_memory_capacity),
-            "availableMemory": sum(|host| host.available_memory_capacity),
-            "managedCpuNum": sum(|host| u64::from(host.cpu_num)),
-            "success": true,
-        }))
-    }
 }

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::making::{make, put_tags, readable_name, refuse_if_used, require};
 use crate::{
     api::{Operation, job, query},
+    background::expunge_image,
     cleanup::{Cleanup, clean_up},
     clock::Timestamp,
     failure::Failure,
@@ -24,6 +25,7 @@ use crate::{
         AdminState, BackupStorage, ConnectionStatus, GuestPlatform, Image, ImageBackupStorageRef, MediaStatus,
         MediaType, VmInstance,
     },
+    settings::DeletionPolicy,
     store::{SqlValue, Tx},
 };
 
@@ -107,23 +109,15 @@ impl AddImage {
     }
 
     /// The digest that a tag `md5::…` or `sha256::…` asks for.
-    fn digest(&self) -> Result<Option<ExpectedDigest>, Failure> {
-        for tag in &self.system_tags {
-            let (algorithm, hex, length) = match tag.split_once("::") {
-                Some(("md5", hex)) => (DigestAlgorithm::Md5, hex, 32),
-                Some(("sha256", hex)) => (DigestAlgorithm::Sha256, hex, 64),
-                _ => continue,
+    fn digest(&self) -> Option<ExpectedDigest> {
+        self.system_tags.iter().find_map(|tag| {
+            let (algorithm, hex) = match tag.split_once("::")? {
+                ("md5", hex) => (DigestAlgorithm::Md5, hex),
+                ("sha256", hex) => (DigestAlgorithm::Sha256, hex),
+                _ => return None,
             };
-            if hex.len() != length || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
-                return Err(Failure::argument(
-                    "systemTags",
-                    tag,
-                    format!("the digest must have {length} hexadecimal characters"),
-                ));
-            }
-            return Ok(Some(ExpectedDigest { algorithm, hex: hex.to_ascii_lowercase() }));
-        }
-        Ok(None)
+            Some(ExpectedDigest { algorithm, hex: hex.to_ascii_lowercase() })
+        })
     }
 }
 
@@ -186,7 +180,6 @@ fn record_image(tx: &Tx<'_>, run: &mut Recording<'_, AddImage>) -> Result<(), Fa
     if !matches!(scheme, Some("http" | "https" | "file")) {
         return Err(Failure::argument("url", without_credentials(&params.url), "an http, https or file URL is needed"));
     }
-    params.digest()?;
     let uuid = params.resource_uuid.unwrap_or_else(ImageUuid::random);
     let now = Timestamp::now();
     let format = params.format()?;
@@ -221,6 +214,16 @@ fn record_image(tx: &Tx<'_>, run: &mut Recording<'_, AddImage>) -> Result<(), Fa
                 format!(
                     "backup storage '{}' is {} and {}: it must be Enabled and Connected",
                     storage.name, storage.state, storage.status
+                ),
+            ));
+        }
+        let reserved_bytes = run.node.settings.now().backup_reserved_bytes;
+        if storage.available_capacity < reserved_bytes {
+            return Err(Failure::new(
+                ErrorKind::NoStorageCapacity,
+                format!(
+                    "backup storage '{}' has {} bytes left, and the setting backupStorage reservedCapacity keeps {reserved_bytes} of them: free space or lower the setting",
+                    storage.name, storage.available_capacity
                 ),
             ));
         }
@@ -264,7 +267,7 @@ async fn download(mut run: Run<AddImage>) -> Result<Adding, Failure> {
             image,
             url: run.params.url.clone(),
             format: run.params.format()?,
-            digest: run.params.digest()?,
+            digest: run.params.digest(),
             root: copy.root,
             path: copy.path,
         };
@@ -311,22 +314,32 @@ impl JobOperation for DeleteImage {
     }
 
     fn steps() -> Vec<Step<Self>> {
-        vec![Step::record("put the image aside", |tx, run| {
-            let mut image = require::<Image>(tx, "uuid", run.params.uuid)?;
-            if image.status == MediaStatus::Deleted {
-                return Ok(());
-            }
-            if let Some(asked) = &run.params.backup_storage_uuids
-                && copies(tx, image.uuid)?.iter().any(|copy| !asked.contains(&copy.backup_storage_uuid))
-            {
-                let remedy = "an image is deleted from all of its backup storages at once: name all or none";
-                return Err(Failure::argument("backupStorageUuids", format!("{asked:?}"), remedy));
-            }
-            image.status = MediaStatus::Deleted;
-            image.last_op_date = Timestamp::now();
-            tx.save(&image)?;
-            set_copies(tx, image.uuid, MediaStatus::Deleted)
-        })]
+        vec![
+            Step::record("put the image aside", |tx, run: &mut Recording<'_, Self>| {
+                let mut image = require::<Image>(tx, "uuid", run.params.uuid)?;
+                if image.status == MediaStatus::Deleted {
+                    return Ok(());
+                }
+                if let Some(asked) = &run.params.backup_storage_uuids
+                    && copies(tx, image.uuid)?.iter().any(|copy| !asked.contains(&copy.backup_storage_uuid))
+                {
+                    let remedy = "an image is deleted from all of its backup storages at once: name all or none";
+                    return Err(Failure::argument("backupStorageUuids", format!("{asked:?}"), remedy));
+                }
+                image.status = MediaStatus::Deleted;
+                image.last_op_date = Timestamp::now();
+                tx.save(&image)?;
+                set_copies(tx, image.uuid, MediaStatus::Deleted)
+            }),
+            Step::remote("have it expunged, where that is the policy", |run: Run<Self>| async move {
+                if run.node.settings.now().image_deletion_policy == DeletionPolicy::Direct {
+                    let (node, image) = (run.node.clone(), run.params.uuid);
+                    // It waits for this job's end.
+                    tokio::spawn(async move { expunge_image(&node, image).await });
+                }
+                Ok(())
+            }),
+        ]
     }
 }
 

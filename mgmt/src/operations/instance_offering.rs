@@ -67,7 +67,8 @@ impl JobOperation for CreateInstanceOffering {
                     "it is in bytes; at least 16 MiB are needed",
                 ));
             }
-            let strategy = params.allocator_strategy.as_deref().unwrap_or(crate::vm::DEFAULT_STRATEGY);
+            let preferred = run.node.settings.now().allocator_strategy;
+            let strategy = params.allocator_strategy.as_deref().unwrap_or(preferred);
             crate::vm::Strategy::parse(strategy)?;
             let uuid = params.resource_uuid.unwrap_or_else(InstanceOfferingUuid::random);
             let now = Timestamp::now();

@@ -7,7 +7,7 @@ use gantry_common::{
 use serde_json::{Value, json};
 
 use crate::{
-    api::{Caller, Operation, SESSION_LIFETIME, SyncOperation, sync},
+    api::{Caller, Operation, SyncOperation, sync},
     clock::Timestamp,
     failure::Failure,
     operation, password,
@@ -60,17 +60,28 @@ impl SyncOperation for LogInByAccount {
         drop(slot);
         let account = account.filter(|_| fits).ok_or_else(refused)?;
         let now = Timestamp::now();
+        let settings = caller.node.settings.now();
         let session = Session {
             uuid: SessionUuid::random(),
             account_uuid: account.uuid,
             user_uuid: UserUuid::from(account.uuid.as_uuid()),
-            expired_date: now.plus(SESSION_LIFETIME),
+            expired_date: now.plus(settings.session_timeout),
             create_date: now,
         };
         caller
             .node
             .store
             .write(move |tx| {
+                let most = settings.session_max_concurrent;
+                if tx.live_sessions(session.account_uuid, now)? >= u64::from(most) {
+                    return Err(Failure::new(
+                        ErrorKind::Refused,
+                        format!(
+                            "account '{}' has {most} sessions already: log out of some, or raise the setting identity session.maxConcurrent",
+                            account.name
+                        ),
+                    ));
+                }
                 tx.insert(&session)?;
                 inventory_reply::<Session>(tx, session.uuid)
             })

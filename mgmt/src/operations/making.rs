@@ -1,16 +1,9 @@
 //! What operations that make or delete a resource have in common.
 
-use gantry_common::{error::ErrorKind, id::TagUuid};
-
+use gantry_common::error::ErrorKind;
 use serde_json::Value;
 
-use crate::{
-    clock::Timestamp,
-    failure::Failure,
-    query::inventory_reply,
-    resource::{Resource, SystemTag, UserTag},
-    store::Tx,
-};
+use crate::{failure::Failure, query::inventory_reply, resource::Resource, store::Tx, tags};
 
 /// The resource that a parameter names, or an error that says there is none.
 pub fn require<R: Resource>(tx: &Tx<'_>, parameter: &str, key: R::Key) -> Result<R, Failure> {
@@ -47,32 +40,7 @@ pub fn put_tags<R: Resource>(
     system_tags: &[String],
     user_tags: &[String],
 ) -> Result<(), Failure> {
-    let resource_type = format!("{}VO", R::declaration().name);
-    let now = Timestamp::now();
-    for tag in system_tags {
-        tx.insert(&SystemTag {
-            uuid: TagUuid::random(),
-            resource_uuid: key.to_string(),
-            resource_type: resource_type.clone(),
-            tag: tag.clone(),
-            kind: "System".to_owned(),
-            inherent: false,
-            create_date: now,
-            last_op_date: now,
-        })?;
-    }
-    for tag in user_tags {
-        tx.insert(&UserTag {
-            uuid: TagUuid::random(),
-            resource_uuid: key.to_string(),
-            resource_type: resource_type.clone(),
-            tag: tag.clone(),
-            kind: "User".to_owned(),
-            create_date: now,
-            last_op_date: now,
-        })?;
-    }
-    Ok(())
+    tags::put(tx, R::declaration(), &key.to_string(), system_tags, user_tags)
 }
 
 /// What stands in the way of deleting a resource: each kind of dependent with how many there are.

@@ -4,15 +4,26 @@ use gantry_common::error::ErrorKind;
 use serde_json::{Value, json};
 
 use crate::{
-    api::{Caller, Operation, SyncOperation, sync},
+    api::{Caller, Operation, SyncOperation, query, sync},
     clock::Timestamp,
     failure::Failure,
     operation,
+    resource::ManagementNode,
 };
 
 /// The operations of this chapter.
 pub fn operations() -> Vec<Operation> {
-    vec![sync::<GetVersion>(), sync::<GetCurrentTime>(), sync::<IsReadyToGo>()]
+    vec![
+        query::<QueryManagementNode>(ManagementNode::declaration),
+        sync::<GetVersion>(),
+        sync::<GetCurrentTime>(),
+        sync::<IsReadyToGo>(),
+    ]
+}
+
+operation! {
+    /// Queries management nodes.
+    QueryManagementNode, "11.1.1", Get "/management-nodes" | "/management-nodes/{uuid}", Sync -> [ManagementNode]; {}
 }
 
 /// The version of the published API that is served; clients choose their behaviour by it.

@@ -5,7 +5,10 @@ mod changing;
 mod cluster;
 mod coverage;
 mod disk_offering;
+mod gc_job;
+mod global_config;
 mod host;
+mod host_capacity;
 mod host_kinds;
 mod image;
 mod image_update;
@@ -21,6 +24,7 @@ mod long_job;
 mod making;
 mod management_node;
 mod network_service;
+mod notification;
 mod planned;
 mod primary_storage;
 mod storage_capacity;
@@ -31,8 +35,10 @@ mod zone;
 
 pub(crate) use changing::{Change, describe, switched};
 pub use coverage::*;
+pub(crate) use image::ExpungeImage;
 pub(crate) use making::require;
 pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES};
+pub(crate) use vm_instance::ExpungeVmInstance;
 
 use std::sync::LazyLock;
 
@@ -46,11 +52,15 @@ pub fn all() -> Vec<Operation> {
     [
         login::operations(),
         management_node::operations(),
+        global_config::operations(),
+        notification::operations(),
+        gc_job::operations(),
         jobs::operations(),
         long_job::operations(),
         zone::operations(),
         cluster::operations(),
         host::operations(),
+        host_capacity::operations(),
         host_kinds::operations(),
         instance_offering::operations(),
         disk_offering::operations(),

@@ -16,6 +16,7 @@ use crate::{
     api::{Caller, Operation, SyncOperation, job, query, sync},
     clock::Timestamp,
     failure::Failure,
+    hosts::CapacityRules,
     job::{JobOperation, Run, Step},
     operation,
     query::inventory_reply,
@@ -233,9 +234,9 @@ impl JobOperation for AttachPrimaryStorageToCluster {
                     storage.status = ConnectionStatus::Connected;
                     tx.save(&storage)?;
                 }
+                let rules = CapacityRules::from(&*run.node.settings.now());
                 for (host, total, available) in &run.state.capacities {
-                    let overcommit = run.node.config.storage_overcommit;
-                    tx.observe_local_storage(storage.uuid, *host, *total, *available, overcommit)?;
+                    tx.observe_local_storage(storage.uuid, *host, *total, *available, rules.storage)?;
                 }
                 Ok(())
             }),

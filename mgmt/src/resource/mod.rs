@@ -8,8 +8,10 @@ mod hosts;
 mod identity;
 mod images;
 mod long_jobs;
+mod management;
 mod networks;
 mod offerings;
+mod settings;
 mod storage;
 mod tags;
 mod topology;
@@ -23,8 +25,10 @@ pub use hosts::*;
 pub use identity::*;
 pub use images::*;
 pub use long_jobs::*;
+pub use management::*;
 pub use networks::*;
 pub use offerings::*;
+pub use settings::*;
 pub use storage::*;
 pub use tags::*;
 pub use topology::*;
@@ -43,6 +47,8 @@ pub static ALL: LazyLock<Vec<&'static Declaration>> = LazyLock::new(|| {
         tags::ALL,
         identity::ALL,
         long_jobs::ALL,
+        settings::ALL,
+        management::ALL,
     ]
     .into_iter()
     .flatten()

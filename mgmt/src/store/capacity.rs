@@ -21,6 +21,36 @@ pub struct LocalStorageCapacity {
     pub system_used_bytes: u64,
 }
 
+impl LocalStorageCapacity {
+    /// Whether more than this part of the file system is in use.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn is_fuller_than(&self, part: f64) -> bool {
+        let used_bytes = self.total_physical_bytes.saturating_sub(self.available_physical_bytes);
+        used_bytes as f64 > self.total_physical_bytes as f64 * part
+    }
+}
+
+/// How much of a storage may be promised.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StorageRules {
+    /// The bytes that no volume gets.
+    pub reserved_bytes: u64,
+    /// How much is promised for each byte above the reserve.
+    pub overcommit: f64,
+}
+
+impl StorageRules {
+    fn promised(&self, usable_bytes: u64) -> u64 {
+        scaled(usable_bytes.saturating_sub(self.reserved_bytes), self.overcommit)
+    }
+}
+
+/// What may be promised of an amount under an overcommit ratio.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+pub fn scaled(amount: u64, ratio: f64) -> u64 {
+    (amount as f64 * ratio) as u64
+}
+
 impl Tx<'_> {
     /// Promises a host's processors and memory to a VM, in place of what it was promised before. `false`, and nothing
     /// promised, where they do not suffice.
@@ -112,20 +142,19 @@ impl Tx<'_> {
     }
 
     /// Records what a host's file system says of a local storage, and brings the storage's sums up to date.
-    /// What is promised may reach `overcommit` times what was free when the storage was first seen there.
+    /// What is promised may reach what was free when the storage was first seen there, by the rules.
     pub fn observe_local_storage(
         &self,
         storage: PrimaryStorageUuid,
         host: HostUuid,
         physical_total_bytes: u64,
         physical_available_bytes: u64,
-        overcommit: f64,
+        rules: StorageRules,
     ) -> Result<(), StoreError> {
         let before = self.local_storage(storage, host)?;
         let system_used_bytes = before
             .map_or(physical_total_bytes.saturating_sub(physical_available_bytes), |known| known.system_used_bytes);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-        let total_bytes = (physical_total_bytes.saturating_sub(system_used_bytes) as f64 * overcommit) as u64;
+        let total_bytes = rules.promised(physical_total_bytes.saturating_sub(system_used_bytes));
         self.connection
             .prepare_cached(
                 "INSERT INTO local_storage_host (primary_storage_uuid, host_uuid, total_bytes, available_bytes,
@@ -143,6 +172,31 @@ impl Tx<'_> {
                 system_used_bytes.to_sql(),
             ]))?;
         self.count_storage(storage, host)
+    }
+
+    /// Brings every local storage to other rules; what is promised stays promised.
+    pub fn recount_local_storages(&self, rules: StorageRules) -> Result<(), StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT primary_storage_uuid, host_uuid, total_physical_bytes, system_used_bytes FROM local_storage_host",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut known: Vec<(PrimaryStorageUuid, HostUuid, u64)> = Vec::new();
+        while let Some(row) = rows.next()? {
+            known.push((column(row, 0)?, column(row, 1)?, column::<u64>(row, 2)?.saturating_sub(column(row, 3)?)));
+        }
+        for (storage, host, usable_bytes) in known {
+            self.connection
+                .prepare_cached(
+                    "UPDATE local_storage_host SET total_bytes = ? WHERE primary_storage_uuid = ? AND host_uuid = ?",
+                )?
+                .execute(rusqlite::params_from_iter([
+                    rules.promised(usable_bytes).to_sql(),
+                    storage.to_sql(),
+                    host.to_sql(),
+                ]))?;
+            self.count_storage(storage, host)?;
+        }
+        Ok(())
     }
 
     /// Takes a host's share out of a local storage.

@@ -1,43 +1,68 @@
 //! Clean-up that is owed by machines that were away.
 
-use gantry_common::id::HostUuid;
+use gantry_common::id::{GcJobUuid, HostUuid};
 
-use super::{SqlValue, StoreError, Tx};
-use crate::clock::Timestamp;
+use super::{SqlValue, StoreError, Tx, column};
+use crate::{
+    clock::Timestamp,
+    resource::{GcJob, GcStatus},
+};
 
 impl Tx<'_> {
-    /// Notes a clean-up, to be done when the machine is back.
-    pub fn owe_cleanup(&self, machine: HostUuid, command: &serde_json::Value) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached("INSERT INTO owed_cleanup (machine_uuid, command, create_date) VALUES (?, ?, ?)")?
-            .execute((machine.to_string(), command.to_string(), Timestamp::now().millis()))?;
-        Ok(())
-    }
-
-    /// What a machine owes, oldest first.
-    pub fn owed_cleanups(&self, machine: HostUuid) -> Result<Vec<(i64, serde_json::Value)>, StoreError> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT id, command FROM owed_cleanup WHERE machine_uuid = ? ORDER BY id")?;
-        let mut rows = statement.query([machine.to_string()])?;
+    /// The clean-ups that wait for a machine, in the order in which they were due. Those that it did not do `attempts`
+    /// times are left out.
+    pub fn owed_cleanups(&self, machine: HostUuid, attempts: u32) -> Result<Vec<GcJobUuid>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT uuid FROM gc_job WHERE machine_uuid = ? AND status = 'Idle' AND attempts < ? ORDER BY rowid",
+        )?;
+        let mut rows = statement.query((machine.to_string(), attempts))?;
         let mut owed = Vec::new();
         while let Some(row) = rows.next()? {
-            owed.push((row.get(0)?, serde_json::Value::from_sql(row.get_ref(1)?)?));
+            owed.push(column(row, 0)?);
         }
         Ok(owed)
     }
 
-    /// Strikes a clean-up off.
-    pub fn cleanup_done(&self, id: i64) -> Result<(), StoreError> {
-        self.connection.prepare_cached("DELETE FROM owed_cleanup WHERE id = ?")?.execute([id])?;
+    /// The machines that owe a clean-up.
+    pub fn owing_machines(&self) -> Result<Vec<HostUuid>, StoreError> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT DISTINCT machine_uuid FROM gc_job WHERE status = 'Idle'")?;
+        let mut rows = statement.query([])?;
+        let mut machines = Vec::new();
+        while let Some(row) = rows.next()? {
+            machines.push(column(row, 0)?);
+        }
+        Ok(machines)
+    }
+
+    /// Takes a waiting clean-up in hand. `None` where it does not wait: it is being done, done, or deleted.
+    pub fn begin_cleanup(&self, uuid: GcJobUuid) -> Result<Option<GcJob>, StoreError> {
+        let taken = self
+            .connection
+            .prepare_cached(
+                "UPDATE gc_job SET status = 'Processing', last_op_date = ?2 WHERE uuid = ?1 AND status = 'Idle'",
+            )?
+            .execute([uuid.to_sql(), Timestamp::now().to_sql()])?;
+        if taken == 0 { Ok(None) } else { self.get::<GcJob>(uuid) }
+    }
+
+    /// Lets those clean-ups wait again that were in hand when the node ended.
+    pub fn reset_cleanups(&self) -> Result<(), StoreError> {
+        self.connection.prepare_cached("UPDATE gc_job SET status = 'Idle' WHERE status = 'Processing'")?.execute([])?;
         Ok(())
+    }
+
+    /// Forgets the clean-ups that were done before the given moment.
+    pub fn drop_done_cleanups(&self, before: Timestamp) -> Result<usize, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached("DELETE FROM gc_job WHERE status = ? AND last_op_date < ?")?
+            .execute([GcStatus::Done.to_sql(), before.to_sql()])?)
     }
 
     /// Strikes off all a machine owes: it is being removed for good.
     pub fn forget_cleanups(&self, machine: HostUuid) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached("DELETE FROM owed_cleanup WHERE machine_uuid = ?")?
-            .execute([machine.to_string()])?;
+        self.connection.prepare_cached("DELETE FROM gc_job WHERE machine_uuid = ?")?.execute([machine.to_string()])?;
         Ok(())
     }
 }

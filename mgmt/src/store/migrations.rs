@@ -7,6 +7,7 @@ use super::StoreError;
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_first_tour.sql"),
     include_str!("migrations/0002_durable_jobs.sql"),
+    include_str!("migrations/0003_settings.sql"),
     include_str!("migrations/0004_query_indexes.sql"),
 ];
 

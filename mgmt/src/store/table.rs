@@ -57,6 +57,12 @@ impl Tx<'_> {
         Ok(statement.query_row(params_from_iter(values), |row| row.get::<_, i64>(0))?.unsigned_abs())
     }
 
+    /// Whether a resource has a row with this key.
+    pub fn exists(&self, declaration: &Declaration, key: &str) -> Result<bool, StoreError> {
+        let sql = format!("SELECT count(*) FROM {} WHERE {} = ?", declaration.table, declaration.key().name);
+        Ok(self.connection.prepare_cached(&sql)?.query_row([key], |row| row.get::<_, i64>(0))? > 0)
+    }
+
     fn list_by<R: Resource>(&self, conditions: &[(ColumnName, Value)], tail: &str) -> Result<Vec<R>, StoreError> {
         let sql = select::<R>(&format!("{} {tail}", where_clause(conditions)));
         let mut statement = self.connection.prepare_cached(&sql)?;

@@ -176,6 +176,8 @@ texts!(
     id::VmUuid,
     id::NicUuid,
     id::TagUuid,
+    id::NotificationUuid,
+    id::GcJobUuid,
     id::OperationId,
 );
 

@@ -3,9 +3,11 @@
 mod life_cycle;
 mod placement;
 mod spec;
+mod static_ip;
 mod tags;
 
 pub use life_cycle::*;
 pub use placement::*;
 pub use spec::*;
+pub use static_ip::*;
 pub use tags::*;

@@ -17,9 +17,6 @@ use crate::{
     store::{SqlValue, StoreError, Tx},
 };
 
-/// The strategy of offerings that name none.
-pub const DEFAULT_STRATEGY: &str = "LeastVmPreferredHostAllocatorStrategy";
-
 /// How a host is chosen among those that can take a VM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strategy {
@@ -38,7 +35,7 @@ pub enum Strategy {
 impl Strategy {
     /// The strategies by their published names; two have two.
     pub const NAMES: [(&str, Self); 7] = [
-        (DEFAULT_STRATEGY, Self::LeastVm),
+        ("LeastVmPreferredHostAllocatorStrategy", Self::LeastVm),
         ("LastHostPreferredHostAllocatorStrategy", Self::LastHost),
         ("LastHostPreferredAllocatorStrategy", Self::LastHost),
         ("DefaultHostAllocatorStrategy", Self::Random),
@@ -91,6 +88,8 @@ pub struct DiskDemand {
     pub volume_bytes: u64,
     /// The image that its root volume stands on, and the image's size, where it has to be brought to the host.
     pub image: Option<(ImageUuid, u64)>,
+    /// The part of the storage's file system that may be in use.
+    pub physical_threshold: f64,
 }
 
 /// A host that can take the VM, and the primary storage for its volumes where some are to be made.
@@ -209,6 +208,13 @@ fn judge(tx: &Tx<'_>, host: &Host, demand: &Demand) -> Result<Result<Option<Prim
             reason = format!("primary storage '{}' was not opened on it", storage.name);
             continue;
         };
+        if local.is_fuller_than(disk.physical_threshold) {
+            reason = format!(
+                "the file system of primary storage '{}' is fuller there than the setting mevoco threshold.primaryStorage.physicalCapacity allows ({})",
+                storage.name, disk.physical_threshold
+            );
+            continue;
+        }
         let image = disk.image.filter(|(image, _)| !tx.is_cached(*image, storage.uuid, host.uuid).unwrap_or(false));
         let needed = disk.volume_bytes + image.map_or(0, |(_, bytes)| bytes);
         if local.available_bytes < needed {

@@ -17,11 +17,12 @@ use crate::{
     network,
     operations::require,
     resource::{GuestPlatform, Image, MediaType, VmInstance, VmNic, Volume},
+    settings::Values,
     store::{SqlValue, Tx},
 };
 
 /// The VM's specification. `iso_path` is the ISO image on the host, for a VM that was made from one.
-pub fn spec(tx: &Tx<'_>, vm: VmUuid, iso_path: Option<String>) -> Result<VmSpec, Failure> {
+pub fn spec(tx: &Tx<'_>, settings: &Values, vm: VmUuid, iso_path: Option<String>) -> Result<VmSpec, Failure> {
     let vm = require::<VmInstance>(tx, "uuid", vm)?;
     let tags = VmTags::parse(&tx.system_tags(&vm.uuid.to_string())?)?;
     let on_vm = [("vm_instance_uuid", vm.uuid.to_sql())];
@@ -69,7 +70,7 @@ pub fn spec(tx: &Tx<'_>, vm: VmUuid, iso_path: Option<String>) -> Result<VmSpec,
                 mac: nic.mac,
                 ip: nic.ip,
                 is_default: vm.default_l3_network_uuid == Some(nic.l3_network_uuid),
-                anti_spoofing: true,
+                anti_spoofing: settings.vm_clean_traffic,
             })
             .collect(),
         networks: networks.into_values().collect(),

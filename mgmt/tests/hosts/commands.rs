@@ -7,7 +7,7 @@ use gantry_common::{
 use gantry_mgmt::hosts::link::{CallError, Link};
 use serde::{Deserialize, Serialize};
 
-use super::wire::{Proxy, RunningAgent, Wire, authority};
+use super::wire::{MAX_SILENCE, Proxy, RunningAgent, Wire, authority};
 
 fn pause() -> PauseVm {
     PauseVm { vm: VmUuid::random() }
@@ -36,7 +36,7 @@ async fn a_command_outlives_its_connection_and_its_repeat_gets_the_outcome() {
     let agent = RunningAgent::start(&authority).await;
     let proxy = Proxy::to(agent.address).await;
     let through = agent.endpoint_at(proxy.address);
-    let link = Link::connect(&through, authority.client_config().unwrap()).await.unwrap();
+    let link = Link::connect(&through, authority.client_config().unwrap(), MAX_SILENCE).await.unwrap();
     let (operation, command) = (OperationId::random(), pause());
     let cut = async {
         agent.double.begun.notified().await;
@@ -132,7 +132,7 @@ async fn an_agent_that_stops_lets_its_commands_end() {
         double.begun.notified().await;
         agent.shutdown.cancel();
         // The agent takes no new connection while the command ends.
-        while Link::connect(&agent.endpoint(), authority.client_config().unwrap()).await.is_ok() {}
+        while Link::connect(&agent.endpoint(), authority.client_config().unwrap(), MAX_SILENCE).await.is_ok() {}
         double.gate.notify_one();
     };
     let (outcome, ()) = tokio::join!(link.call(OperationId::random(), &command), stop);

@@ -5,11 +5,11 @@ use tokio::{
     net::{TcpListener, TcpSocket},
 };
 
-use super::wire::{RunningAgent, authority};
+use super::wire::{MAX_SILENCE, RunningAgent, authority};
 
 async fn connect(endpoint: &HostEndpoint) -> ConnectError {
     let (_directory, authority) = authority();
-    Link::connect(endpoint, authority.client_config().unwrap()).await.err().unwrap()
+    Link::connect(endpoint, authority.client_config().unwrap(), MAX_SILENCE).await.err().unwrap()
 }
 
 fn endpoint(port: u16) -> HostEndpoint {
@@ -29,7 +29,7 @@ async fn an_agent_of_another_host_is_named_as_such() {
     let (_directory, authority) = authority();
     let agent = RunningAgent::start(&authority).await;
     let endpoint = HostEndpoint { host: HostUuid::random(), ..agent.endpoint() };
-    let error = Link::connect(&endpoint, authority.client_config().unwrap()).await.err().unwrap();
+    let error = Link::connect(&endpoint, authority.client_config().unwrap(), MAX_SILENCE).await.err().unwrap();
     let ConnectError::OtherHost { found, .. } = &error else { panic!("{error}") };
     assert!(found.contains(&agent.host.to_string()), "{error}");
 }

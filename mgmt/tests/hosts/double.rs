@@ -2,18 +2,24 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use gantry_agent::image::Images;
 use gantry_common::{agent::*, id::VmUuid};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, broadcast};
 use tokio_stream::wrappers::BroadcastStream;
 
-/// The host. Images are handled by the agent's own code where there are any; `pause_vm` waits for `gate`, `measure_volume` reports progress until it is cancelled.
+/// The host. Images are handled by the agent's own code where there are any; `pause_vm` waits for `gate`, `measure_volume`
+/// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses.
 pub struct Double {
+    pub deleted: Mutex<Vec<String>>,
+    /// What every storage has, where there are any.
+    pub capacity: Mutex<Option<StorageCapacity>>,
+    pub refuses: AtomicBool,
     pub gate: Notify,
     pub begun: Notify,
     pub pauses: AtomicU64,
@@ -28,7 +34,16 @@ impl Double {
 
     pub fn with_images(images: Option<Images>) -> Self {
         let told = broadcast::Sender::new(4096);
-        Self { gate: Notify::new(), begun: Notify::new(), pauses: AtomicU64::new(0), told, images }
+        Self {
+            deleted: Mutex::default(),
+            capacity: Mutex::default(),
+            refuses: AtomicBool::new(false),
+            gate: Notify::new(),
+            begun: Notify::new(),
+            pauses: AtomicU64::new(0),
+            told,
+            images,
+        }
     }
 
     pub fn tell(&self, revision: u64) {
@@ -97,6 +112,19 @@ macro_rules! double {
                 Err(AgentError::Cancelled)
             }
 
+            async fn open_storage(&self, _: Call, command: OpenStorage) -> Result<StorageCapacity, AgentError> {
+                let missing = AgentError::NotFound { what: "storage".to_owned(), name: command.root };
+                (*self.capacity.lock()).ok_or(missing)
+            }
+
+            async fn delete_volume(&self, _: Call, command: DeleteVolume) -> Result<(), AgentError> {
+                if self.refuses.load(Ordering::SeqCst) {
+                    return Err(AgentError::Internal { reason: "the double refuses".to_owned() });
+                }
+                self.deleted.lock().push(command.path);
+                Ok(())
+            }
+
             fn events(&self) -> EventStream {
                 let told = BroadcastStream::new(self.told.subscribe()).filter_map(async |event| event.ok());
                 stream::iter([snapshot()]).chain(told).boxed()
@@ -111,9 +139,7 @@ double! {
     remove_bridge(RemoveBridge) -> ();
     ensure_network(EnsureNetwork) -> ();
     remove_network(RemoveNetwork) -> ();
-    open_storage(OpenStorage) -> StorageCapacity;
     create_volume(CreateVolume) -> VolumeSize;
-    delete_volume(DeleteVolume) -> ();
     cache_image(CacheImage) -> ImageFacts;
     evict_image(EvictImage) -> ();
     start_vm(StartVm) -> Observation;

@@ -57,7 +57,7 @@ impl Watching {
         let (directory, authority) = authority();
         let (sender, seen) = mpsc::unbounded_channel();
         let recorder = Arc::new(Recorder { seen: sender, gate: Semaphore::new(1) });
-        let fleet = Fleet::new(Arc::clone(&authority), Arc::clone(&recorder) as _).unwrap();
+        let fleet = Fleet::new(Arc::clone(&authority), Arc::clone(&recorder) as _, Arc::default()).unwrap();
         Self { fleet, seen, recorder, authority, _directory: directory }
     }
 

@@ -60,7 +60,7 @@ async fn a_certificate_near_its_end_is_renewed_upon_connecting() {
     let before = facts(directory.path());
     let identity = Arc::new(Identity::from_files(host, files).unwrap());
     let agent = RunningAgent::start_as(identity, "127.0.0.1:0".parse().unwrap()).await;
-    let fleet = Fleet::new(Arc::clone(&authority), Arc::new(Nobody)).unwrap();
+    let fleet = Fleet::new(Arc::clone(&authority), Arc::new(Nobody), Arc::default()).unwrap();
     fleet.watch(agent.endpoint());
     fleet.wait_connected(host, HOUR).await.unwrap();
     // The key is the last file that a renewal puts in place.

@@ -1,6 +1,6 @@
 //! The node's authority, running agents, and a wire between the two that can be cut or held.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, routing::any};
 use gantry_agent::server::{Server, identity::Identity};
@@ -19,6 +19,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::double::Double;
+
+/// The longest silence of an agent that is there.
+pub const MAX_SILENCE: Duration = Duration::from_secs(4);
 
 pub fn authority() -> (TempDir, Arc<Authority>) {
     let directory = tempfile::tempdir().unwrap();
@@ -66,7 +69,7 @@ impl RunningAgent {
     }
 
     pub async fn link(&self, authority: &Arc<Authority>) -> Link {
-        Link::connect(&self.endpoint(), authority.client_config().unwrap()).await.unwrap()
+        Link::connect(&self.endpoint(), authority.client_config().unwrap(), MAX_SILENCE).await.unwrap()
     }
 
     pub async fn stop(self) {

@@ -39,8 +39,8 @@ impl Site {
         let (data, root) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let overrides = Overrides { data: Some(data.path().join("data")), ..Overrides::default() };
         let start = Start {
-            config: overrides.finish().unwrap(),
-            admin_password: Some(super::client::PASSWORD.to_owned()),
+            config: overrides.finish(),
+            admin_password: Some(super::client::PASSWORD.to_owned().into()),
             failpoint: None,
         };
         let node = Node::open(start).await.unwrap();
@@ -118,8 +118,8 @@ async fn record(node: &Node, machine: HostUuid, address: SocketAddr, root: Strin
             name: "images".to_owned(),
             url: root,
             description: None,
-            total_capacity: 0,
-            available_capacity: 0,
+            total_capacity: 1 << 40,
+            available_capacity: 1 << 40,
             kind: "ImageStoreBackupStorage".to_owned(),
             state: AdminState::Enabled,
             status,

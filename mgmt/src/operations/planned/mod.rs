@@ -27,7 +27,6 @@ mod ldap;
 mod license;
 mod load_balancer;
 mod local_storage;
-mod management_node;
 mod monitoring;
 mod notification_service;
 mod pci_device;
@@ -37,7 +36,6 @@ mod resource_stack;
 mod scheduler;
 mod security_group;
 mod shared_block_storage;
-mod tag;
 mod usb_device;
 mod user;
 mod vcenter;
@@ -89,7 +87,6 @@ const PLANNED: &[&[Draft]] = &[
     license::PLANNED,
     load_balancer::PLANNED,
     local_storage::PLANNED,
-    management_node::PLANNED,
     monitoring::PLANNED,
     notification_service::PLANNED,
     pci_device::PLANNED,
@@ -99,7 +96,6 @@ const PLANNED: &[&[Draft]] = &[
     scheduler::PLANNED,
     security_group::PLANNED,
     shared_block_storage::PLANNED,
-    tag::PLANNED,
     usb_device::PLANNED,
     user::PLANNED,
     vcenter::PLANNED,
@@ -140,7 +136,6 @@ pub const INVENTORIES: &[&[InventoryDraft]] = &[
     license::INVENTORIES,
     load_balancer::INVENTORIES,
     local_storage::INVENTORIES,
-    management_node::INVENTORIES,
     monitoring::INVENTORIES,
     notification_service::INVENTORIES,
     pci_device::INVENTORIES,

@@ -67,6 +67,9 @@ operation! {
     }
 }
 
+/// A VM boots as its image says, unless it is told otherwise.
+const BOOT_MODE: &str = "bootMode::";
+
 /// What was decided for the new VM.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct Creating {
@@ -173,6 +176,7 @@ fn decide(tx: &Tx<'_>, run: &mut Recording<'_, CreateVmInstance>) -> Result<(), 
             storage: params.primary_storage_uuid_for_root_volume,
             volume_bytes: sizes.iter().map(|(bytes, _)| bytes).sum(),
             image: Some((image.uuid, image.actual_size)),
+            physical_threshold: run.node.settings.now().storage_physical_threshold,
         }),
         zone: params.zone_uuid,
         cluster: params.cluster_uuid,
@@ -277,8 +281,10 @@ fn record(tx: &Tx<'_>, run: &mut Recording<'_, CreateVmInstance>, decision: &Dec
         state: VmInstanceState::Starting,
     };
     make(tx, &vm)?;
-    let boot_mode = tx.system_tags(&image.uuid.to_string())?.into_iter().filter(|tag| tag.starts_with("bootMode::"));
-    let tags: Vec<String> = params.system_tags.iter().cloned().chain(boot_mode).collect();
+    let mut tags = params.system_tags.clone();
+    if !tags.iter().any(|tag| tag.starts_with(BOOT_MODE)) {
+        tags.extend(tx.system_tags(&image.uuid.to_string())?.into_iter().filter(|tag| tag.starts_with(BOOT_MODE)));
+    }
     put_tags::<VmInstance>(tx, uuid, &tags, &params.user_tags)?;
     if decision.starts && !tx.allocate_host(place.host, uuid, offering.cpu_num, offering.memory_size)? {
         return Err(Failure::new(ErrorKind::NoHostCapacity, "the chosen host's capacity was promised to another VM"));

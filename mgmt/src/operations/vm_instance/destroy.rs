@@ -13,12 +13,14 @@ use super::{
     run::{set_off, set_state, stop_for_good},
 };
 use crate::{
+    background::expunge_vm,
     cleanup::{Cleanup, clean_up},
     failure::Failure,
     job::{JobOperation, Recording, Run, Step},
     operation,
     query::inventory_reply,
     resource::{PrimaryStorage, VmInstance, VmInstanceState, Volume},
+    settings::DeletionPolicy,
     store::{SqlValue, Tx},
     vm::{Admission, Command, admit_vm},
 };
@@ -67,6 +69,14 @@ impl JobOperation for DestroyVmInstance {
             Step::record("put the VM aside", |tx, run| match run.state.before {
                 Some(_) => set_off(tx, run.params.uuid, VmInstanceState::Destroyed),
                 None => Ok(()),
+            }),
+            Step::remote("have it expunged, where that is the policy", |run: Run<Self>| async move {
+                if run.node.settings.now().vm_deletion_policy == DeletionPolicy::Direct {
+                    let (node, vm) = (run.node.clone(), run.params.uuid);
+                    // It waits for this job's end.
+                    tokio::spawn(async move { expunge_vm(&node, vm).await });
+                }
+                Ok(run.state)
             }),
         ]
     }

@@ -110,7 +110,7 @@ operation! {
 commands_a_running_vm!(StopVmInstance, Command::Stop, "stop the VM", stop, VmInstanceState::Stopped);
 
 async fn stop(run: &Run<StopVmInstance>, host: HostUuid) -> Result<(), Failure> {
-    let mode = stop_mode(run.params.kind.as_deref(), run.node.config.stop_grace_seconds);
+    let mode = stop_mode(run.params.kind.as_deref(), run.node.settings.now().vm_stop_grace);
     let seen = run.call(host, "stop", StopVm { vm: run.params.uuid, mode }).await?;
     run.node.looks.note(host, &seen);
     if seen.state == VmState::Absent { Ok(()) } else { Err(unexpected(seen.state)) }
@@ -127,13 +127,13 @@ operation! {
 commands_a_running_vm!(RebootVmInstance, Command::Reboot, "restart the VM", reboot, VmInstanceState::Running);
 
 async fn reboot(run: &Run<RebootVmInstance>, host: HostUuid) -> Result<(), Failure> {
-    let uuid = run.params.uuid;
+    let (uuid, settings) = (run.params.uuid, run.node.settings.now());
     let look = move |tx: &Tx<'_>| {
         let vm = require::<VmInstance>(tx, "uuid", uuid)?;
-        vm::spec(tx, uuid, iso_path(tx, &vm)?)
+        vm::spec(tx, &settings, uuid, iso_path(tx, &vm)?)
     };
     let spec = run.node.store.read(look).await?;
-    let mode = stop_mode(None, run.node.config.stop_grace_seconds);
+    let mode = stop_mode(None, run.node.settings.now().vm_stop_grace);
     let seen = run.call(host, "reboot", RebootVm { vm: spec, mode }).await?;
     run.node.looks.note(host, &seen);
     if seen.state == VmState::Running { Ok(()) } else { Err(unexpected(seen.state)) }

@@ -7,6 +7,7 @@ mod plan;
 mod run;
 mod start;
 
+pub use destroy::ExpungeVmInstance;
 use gantry_common::{
     agent::ConsoleAddressOf,
     error::ErrorKind,

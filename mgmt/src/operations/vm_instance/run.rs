@@ -1,5 +1,7 @@
 //! Steps that several operations on VMs share.
 
+use std::time::Duration;
+
 use gantry_common::{
     agent::{StartVm, StopMode, VmState},
     error::ErrorKind,
@@ -34,12 +36,13 @@ pub fn iso_path(tx: &Tx<'_>, vm: &VmInstance) -> Result<Option<String>, Failure>
 
 /// Starts a VM on a host.
 pub async fn start_on<O: JobOperation>(run: &Run<O>, uuid: VmUuid, host: HostUuid) -> Result<(), Failure> {
+    let settings = run.node.settings.now();
     let spec = run
         .node
         .store
         .read(move |tx| {
             let vm = require::<VmInstance>(tx, "uuid", uuid)?;
-            vm::spec(tx, uuid, iso_path(tx, &vm)?)
+            vm::spec(tx, &settings, uuid, iso_path(tx, &vm)?)
         })
         .await?;
     let seen = run.call(host, "start", StartVm { vm: spec }).await?;
@@ -86,9 +89,9 @@ pub fn set_off(tx: &Tx<'_>, uuid: VmUuid, state: VmInstanceState) -> Result<(), 
 }
 
 /// How a VM is stopped that the caller may ask to be stopped `cold`.
-pub fn stop_mode(kind: Option<&str>, grace_seconds: u32) -> StopMode {
+pub fn stop_mode(kind: Option<&str>, grace: Duration) -> StopMode {
     match kind {
         Some("cold") => StopMode::Force,
-        _ => StopMode::Grace { timeout_seconds: grace_seconds },
+        _ => StopMode::Grace { timeout_seconds: u32::try_from(grace.as_secs()).unwrap_or(u32::MAX) },
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     query::inventory_reply,
     resource::{L3Network, VmInstance, VmInstanceState, VmNic, Volume},
     store::{SqlValue, Tx},
-    vm::{Admission, Command, Demand, Strategy, admit_vm, place},
+    vm::{Admission, Command, Demand, Strategy, admit_vm, apply_static_ips, place},
 };
 
 operation! {
@@ -88,6 +88,7 @@ fn choose(tx: &Tx<'_>, run: &mut Recording<'_, StartVmInstance>) -> Result<(), F
         Admission::Done => return Ok(()),
         Admission::Go(during) => during,
     };
+    apply_static_ips(tx, vm.uuid)?;
     let mut l2_networks = std::collections::HashSet::new();
     for nic in tx.find::<VmNic>(&[("vm_instance_uuid", vm.uuid.to_sql())])? {
         l2_networks.insert(require::<L3Network>(tx, "l3NetworkUuid", nic.l3_network_uuid)?.l2_network_uuid);

@@ -14,7 +14,7 @@ use crate::{
         AdminState, Cluster, ConnectionStatus, Host, IpRange, L2Network, L3Network, Machine, PrimaryStorage, UsedIp,
         Zone,
     },
-    store::{Tx, migrations},
+    store::{StorageRules, Tx, migrations},
 };
 
 struct World {
@@ -216,7 +216,7 @@ proptest! {
     fn a_storage_promises_exactly_what_it_has(sizes in prop::collection::vec(1..40u64, 1..20)) {
         let world = World::new((Ipv4Addr::new(10, 0, 0, 2), Ipv4Addr::new(10, 0, 0, 9)));
         let tx = world.tx();
-        tx.observe_local_storage(world.storage, world.host, 200, 100, 1.0).unwrap();
+        tx.observe_local_storage(world.storage, world.host, 200, 100, StorageRules { reserved_bytes: 0, overcommit: 1.0 }).unwrap();
         let mut left = 100;
         let mut held = Vec::new();
         for (index, bytes) in sizes.iter().enumerate() {

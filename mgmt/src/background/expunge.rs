@@ -1,0 +1,80 @@
+//! Expunging what was deleted and has not been recovered in time, by the operations that callers use for it.
+
+use std::{sync::Arc, time::Duration};
+
+use gantry_common::id::{ImageUuid, VmUuid};
+use serde_json::{Map, Value};
+
+use crate::{
+    clock::Timestamp,
+    failure::Failure,
+    job,
+    node::Node,
+    notification::Notice,
+    operations::{ExpungeImage, ExpungeVmInstance},
+    resource::{Image, MediaStatus, NotificationType, VmInstance, VmInstanceState},
+    settings::DeletionPolicy,
+    store::SqlValue,
+};
+
+/// What was deleted before this moment is to go; nothing where only a caller may expunge.
+fn due_before(policy: DeletionPolicy, period: Duration) -> Option<Timestamp> {
+    match policy {
+        DeletionPolicy::Direct => Some(Timestamp::now()),
+        DeletionPolicy::Delay => Some(Timestamp::now().minus(period)),
+        DeletionPolicy::Never => None,
+    }
+}
+
+/// Expunges the VMs that were destroyed long enough ago.
+pub async fn expunge_vms(node: Arc<Node>) -> Result<(), Failure> {
+    let settings = node.settings.now();
+    let Some(before) = due_before(settings.vm_deletion_policy, settings.vm_expunge_period) else { return Ok(()) };
+    let destroyed = [("state", VmInstanceState::Destroyed.to_sql())];
+    let vms = node.store.read(move |tx| Ok::<_, Failure>(tx.find::<VmInstance>(&destroyed)?)).await?;
+    for vm in vms.into_iter().filter(|vm| vm.last_op_date <= before) {
+        expunge_vm(&node, vm.uuid).await;
+    }
+    Ok(())
+}
+
+/// Expunges the images that were deleted long enough ago.
+pub async fn expunge_images(node: Arc<Node>) -> Result<(), Failure> {
+    let settings = node.settings.now();
+    let policy = settings.image_deletion_policy;
+    let Some(before) = due_before(policy, settings.image_expunge_period) else { return Ok(()) };
+    let deleted = [("status", MediaStatus::Deleted.to_sql())];
+    let images = node.store.read(move |tx| Ok::<_, Failure>(tx.find::<Image>(&deleted)?)).await?;
+    for image in images.into_iter().filter(|image| image.last_op_date <= before) {
+        expunge_image(&node, image.uuid).await;
+    }
+    Ok(())
+}
+
+/// Expunges a destroyed VM. What fails is told, and tried again when the VM is due the next time.
+pub async fn expunge_vm(node: &Arc<Node>, vm: VmUuid) {
+    if let Err(failure) = job::run::<ExpungeVmInstance>(node, named("uuid", vm)).await {
+        failed(vm, &failure).about::<VmInstance>(vm).tell(node).await;
+    }
+}
+
+/// Expunges a deleted image.
+pub async fn expunge_image(node: &Arc<Node>, image: ImageUuid) {
+    if let Err(failure) = job::run::<ExpungeImage>(node, named("imageUuid", image)).await {
+        failed(image, &failure).about::<Image>(image).tell(node).await;
+    }
+}
+
+/// The parameters of an operation that takes a resource's id.
+fn named(parameter: &str, uuid: impl std::fmt::Display) -> Map<String, Value> {
+    Map::from_iter([(parameter.to_owned(), Value::String(uuid.to_string()))])
+}
+
+fn failed(resource: impl std::fmt::Display, failure: &Failure) -> Notice {
+    tracing::warn!(%resource, error = %failure, "what is due could not be expunged");
+    Notice::new(
+        NotificationType::Warning,
+        "%s was deleted long enough ago and could not be expunged: %s",
+        [resource.to_string(), failure.to_string()],
+    )
+}

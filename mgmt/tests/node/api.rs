@@ -1,0 +1,120 @@
+//! A node that serves its API, and a client that is logged in.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use gantry_mgmt::{
+    api,
+    config::Overrides,
+    node::{Node, Start},
+};
+use http::Method;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha512};
+use tempfile::TempDir;
+
+const PASSWORD: &str = "a password of the tests";
+
+/// Longer than anything here takes, unless it is broken.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Api {
+    pub node: Arc<Node>,
+    base: String,
+    session: String,
+    http: reqwest::Client,
+    _data: TempDir,
+}
+
+impl Api {
+    pub async fn start() -> Self {
+        // Another test of this process may have been first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let data = tempfile::tempdir().unwrap();
+        let config = Overrides { data: Some(data.path().to_owned()), ..Overrides::default() }.finish();
+        let start = Start { config, admin_password: Some(PASSWORD.to_owned().into()), failpoint: None };
+        let node = Node::open(start).await.unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}/zstack/v1", listener.local_addr().unwrap());
+        let application = api::application(node.clone()).into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(async move { axum::serve(listener, application).await });
+        node.run().await.unwrap();
+        let mut api = Self { node, base, session: String::new(), http: reqwest::Client::new(), _data: data };
+        let reply = api.log_in().await.unwrap();
+        api.session = reply["inventory"]["uuid"].as_str().unwrap().to_owned();
+        api
+    }
+
+    pub async fn log_in(&self) -> Result<Value, Value> {
+        let digest: String = Sha512::digest(PASSWORD).iter().map(|byte| format!("{byte:02x}")).collect();
+        let body = json!({ "logInByAccount": { "accountName": "admin", "password": digest } });
+        self.call(Method::PUT, "/accounts/login", body).await
+    }
+
+    /// Makes a call and waits for its job: the reply, or the error.
+    pub async fn call(&self, method: Method, path: &str, body: Value) -> Result<Value, Value> {
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        if body != Value::Null {
+            request = request.body(body.to_string());
+        }
+        let mut response = self.authorized(request).await;
+        while response.0 == 202 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let location = response.1["location"].as_str().unwrap().to_owned();
+            response = self.authorized(self.http.get(location)).await;
+        }
+        match response {
+            (200, reply) => Ok(reply),
+            (_, reply) => Err(reply["error"].clone()),
+        }
+    }
+
+    async fn authorized(&self, request: reqwest::RequestBuilder) -> (u16, Value) {
+        let response = request.header("authorization", format!("OAuth {}", self.session)).send().await.unwrap();
+        let status = response.status().as_u16();
+        (status, serde_json::from_str(&response.text().await.unwrap()).unwrap())
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        self.call(Method::GET, path, Value::Null).await.unwrap()
+    }
+
+    pub async fn inventories(&self, path: &str) -> Vec<Value> {
+        self.get(path).await["inventories"].as_array().unwrap().clone()
+    }
+
+    pub async fn post(&self, path: &str, params: Value) -> Result<Value, Value> {
+        self.call(Method::POST, path, json!({ "params": params })).await
+    }
+
+    pub async fn act(&self, path: &str, action: &str, params: Value) -> Result<Value, Value> {
+        self.call(Method::PUT, &format!("{path}/actions"), json!({ action: params })).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Result<Value, Value> {
+        self.call(Method::DELETE, path, Value::Null).await
+    }
+
+    pub async fn set(&self, category: &str, name: &str, value: &str) -> Result<Value, Value> {
+        self.act(&format!("/global-configurations/{category}/{name}"), "updateGlobalConfig", json!({ "value": value }))
+            .await
+    }
+
+    /// Asks until the answer passes.
+    pub async fn eventually(&self, path: &str, passes: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        let seen = async {
+            loop {
+                let found = self.inventories(path).await;
+                if passes(&found) {
+                    return found;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, seen).await.unwrap_or_else(|_| panic!("{path} never came to what is expected"))
+    }
+}
+
+/// An error's text.
+pub fn details(error: &Value) -> &str {
+    error["details"].as_str().unwrap()
+}

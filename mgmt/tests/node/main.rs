@@ -1,0 +1,16 @@
+//! The node through its HTTP interface. Its hosts are doubles behind real TLS.
+#![allow(missing_docs, dead_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that meets the unexpected ends")]
+
+mod api;
+mod clean_up;
+#[path = "../hosts/double.rs"]
+mod double;
+mod expunging;
+mod notifications;
+mod settings;
+mod storages;
+mod tags;
+#[path = "../hosts/wire.rs"]
+mod wire;
+mod world;
