@@ -167,13 +167,9 @@ impl Connection {
     }
 
     async fn more(&mut self) -> Option<()> {
-        let mut buffer = [0; 16 << 10];
-        match self.stream.read(&mut buffer).await {
+        match self.stream.read_buf(&mut self.read).await {
             Ok(0) | Err(_) => None,
-            Ok(count) => {
-                self.read.extend_from_slice(&buffer[..count]);
-                Some(())
-            }
+            Ok(_) => Some(()),
         }
     }
 }
