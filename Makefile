@@ -38,10 +38,10 @@ coverage: ## what is carried out of the API's reference; writes it into the READ
 	cargo run --quiet --package gantry-mgmt -- coverage | tee target/coverage.md
 	sed -i -e '/^<!-- coverage -->/,/^<!-- \/coverage -->/{//!d}' -e '/^<!-- coverage -->/r target/coverage.md' README.md
 
-bench: demo ## what Gantry costs: starting a VM beside virsh, adding a host
+bench: demo bench-queries ## what Gantry costs: queries, starting a VM beside virsh, adding a host
 	tests/lab/bench
 
-bench-queries: ## how long queries take on 25,000 and 100,000 VMs
+bench-queries: ## of these the queries alone, on 25,000 and 100,000 VMs
 	cargo bench -p gantry-mgmt --bench queries
 
 fuzz: ## ten million random requests

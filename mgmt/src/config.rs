@@ -6,6 +6,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
+use crate::api::Limits;
+
 /// Where the configuration file is unless told otherwise.
 pub const DEFAULT_FILE: &str = "/etc/gantry/mgmt.toml";
 
@@ -34,6 +36,8 @@ pub struct Config {
     pub agent_binary: PathBuf,
     /// Whether hosts without hardware virtualisation are taken; their guests are emulated, and slow.
     pub allow_emulation: bool,
+    /// What clients may take of the node.
+    pub limits: Limits,
 }
 
 impl Overrides {
@@ -92,6 +96,7 @@ impl Overrides {
             listen: self.listen.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 8080))),
             agent_binary: self.agent_binary.unwrap_or_else(beside),
             allow_emulation: self.allow_emulation.unwrap_or(false),
+            limits: Limits::default(),
         }
     }
 }

@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{Declaration, Handler, Operation, Router},
+    api::{Declaration, Handler, Operation, Router, Turns},
     background,
     clock::Timestamp,
     config::Config,
@@ -80,6 +80,8 @@ pub struct Node {
     pub authority: Arc<Authority>,
     /// Finds the operation that a request means.
     pub router: Router,
+    /// Bounds the requests that are at work at the same time.
+    pub turns: Turns,
     /// Bounds the logins that are checked at the same time.
     pub login_slots: Semaphore,
     /// A hash that no password fits, checked for unknown names.
@@ -116,6 +118,7 @@ impl Node {
         let operations = operations::all();
         let next_job = store.read(|tx| tx.next_job_number().map_err(Failure::from)).await?;
         let observer = Arc::new(Observer::default());
+        let turns = Turns::new(&config.limits);
         let node = Arc::new(Self {
             uuid,
             admin,
@@ -129,6 +132,7 @@ impl Node {
             slots: Slots::default(),
             authority,
             router: Router::new(&operations),
+            turns,
             login_slots: Semaphore::new(LOGIN_SLOTS),
             decoy_hash: password::hash(&Secret::new(SessionUuid::random().to_string()))?,
             operations,

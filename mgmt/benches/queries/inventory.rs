@@ -247,7 +247,7 @@ fn vm(tx: &Tx<'_>, site: &Site, number: usize) -> Result<(), StoreError> {
         allocator_strategy: "LeastVmPreferredHostAllocatorStrategy".to_owned(),
         create_date: made,
         last_op_date: made,
-        state: if number % 10 == 0 { VmInstanceState::Stopped } else { VmInstanceState::Running },
+        state: if number.is_multiple_of(10) { VmInstanceState::Stopped } else { VmInstanceState::Running },
     })?;
     let (used_ip, ip) = (UsedIpUuid::random(), address(number));
     tx.insert(&UsedIp {

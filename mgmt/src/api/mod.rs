@@ -1,7 +1,12 @@
 //! The REST front: declarations of operations, and everything that follows from them.
 
+mod admission;
+mod call;
 mod chapter;
+mod classic;
 mod declaration;
+mod limits;
+mod listener;
 mod operation;
 mod parameter;
 mod reply;
@@ -9,9 +14,13 @@ mod request;
 mod router;
 mod server;
 mod session;
+mod turns;
 
+pub use call::*;
 pub use chapter::*;
 pub use declaration::*;
+pub use limits::Limits;
+pub use listener::serve;
 pub use operation::*;
 pub use parameter::*;
 pub use reply::*;
@@ -19,3 +28,4 @@ pub use request::*;
 pub use router::*;
 pub use server::*;
 pub use session::*;
+pub use turns::{Turn, Turns};

@@ -8,15 +8,18 @@ use axum::{
     response::Response,
 };
 use gantry_common::{error::ErrorKind, id::JobUuid};
-use http::{HeaderMap, HeaderValue, Method as HttpMethod, StatusCode, Uri, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, HeaderValue, Method as HttpMethod, StatusCode, Uri,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
 use serde_json::{Value, json};
 
 use super::{
-    Answer, Caller, Declaration, Handler, Method, RawRequest, authenticate, check, parse_body, parse_query_string,
+    Call, Handler, Method, Outcome, RawRequest, admission::admit, authenticate, carry_out, check, classic, known_job,
+    not_yet, parse_body, parse_query_string,
 };
 use crate::{
     failure::Failure,
-    job::{self, Accepted},
     node::Node,
     query::{self, Query},
     store::JobPhase,
@@ -25,19 +28,21 @@ use crate::{
 /// The path below which the API stands.
 pub const BASE: &str = "/zstack/v1";
 
-/// The largest body a request may have.
-const BODY_LIMIT_BYTES: usize = 4 * 1024 * 1024;
+/// When a client that was sent away because there is too much to do may come again.
+pub const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// The node's HTTP application.
 pub fn application(node: Arc<Node>) -> axum::Router {
     axum::Router::new()
         .route("/gantry/v1/join", axum::routing::post(crate::hosts::join_endpoint))
         .fallback(handle)
-        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+        .layer(DefaultBodyLimit::disable())
+        .layer(axum::middleware::from_fn_with_state(node.clone(), admit))
         .with_state(node)
 }
 
-struct Reply {
+/// An answer on its way out.
+pub(super) struct Reply {
     status: StatusCode,
     body: ReplyBody,
 }
@@ -53,7 +58,7 @@ impl Reply {
         Self { status, body: ReplyBody::Value(body) }
     }
 
-    fn ok(body: Value) -> Self {
+    pub(super) fn ok(body: Value) -> Self {
         Self::new(StatusCode::OK, body)
     }
 }
@@ -67,12 +72,21 @@ async fn handle(
     body: Bytes,
 ) -> Response {
     let mut ignored = Vec::new();
-    let reply = answer(&node, from, &method, &uri, &headers, &body, &mut ignored).await.unwrap_or_else(|failure| {
-        let status = StatusCode::from_u16(failure.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        tracing::info!(%method, path = uri.path(), code = failure.kind.code(), details = failure.details, "refused");
-        Reply::new(status, failure.to_body())
-    });
-    respond(reply, &ignored)
+    match answer(&node, from, &method, &uri, &headers, &body, &mut ignored).await {
+        Ok(reply) => respond(reply, &ignored),
+        Err(failure) => refusal(&method, &uri, &failure, &ignored),
+    }
+}
+
+/// The HTTP answer to a request that is refused.
+pub(super) fn refusal(method: &HttpMethod, uri: &Uri, failure: &Failure, ignored: &[String]) -> Response {
+    let status = StatusCode::from_u16(failure.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    tracing::info!(%method, path = uri.path(), code = failure.kind.code(), details = failure.details, "refused");
+    let mut response = respond(Reply::new(status, failure.to_body()), ignored);
+    if failure.kind == ErrorKind::Busy {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+    }
+    response
 }
 
 /// Turns a reply into the HTTP answer, which names what was ignored of the request.
@@ -97,7 +111,7 @@ const IGNORED_NAMED: usize = 20;
 const IGNORED_LENGTH: usize = 64;
 
 /// What was ignored, by names that the caller chose: no more than fits a header, in visible characters.
-fn ignored_names(ignored: &[String]) -> String {
+pub(super) fn ignored_names(ignored: &[String]) -> String {
     let name = |name: &String| name.escape_default().take(IGNORED_LENGTH).collect::<String>();
     let mut names: Vec<String> = ignored.iter().take(IGNORED_NAMED).map(name).collect();
     if ignored.len() > IGNORED_NAMED {
@@ -117,6 +131,9 @@ async fn answer(
 ) -> Result<Reply, Failure> {
     let unknown = || Failure::new(ErrorKind::UnknownPath, format!("there is no operation at '{}'", uri.path()));
     let clean = uri.path().split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+    if let Some(path) = classic::path(&clean) {
+        return classic::answer(node, from.ip(), method, path, headers, body, ignored).await;
+    }
     let path = clean.strip_prefix(BASE.trim_start_matches('/')).ok_or_else(unknown)?;
     let method = match method.as_str() {
         "GET" => Method::Get,
@@ -132,6 +149,7 @@ async fn answer(
     let (operation, path_parameters) = node.router.find(method, path, &body)?;
     let declaration = operation.declaration;
     let session = if declaration.open { None } else { Some(authenticate(node, headers).await?) };
+    let _turn = node.turns.of_session(session.as_ref()).await?;
     let pairs = parse_query_string(uri.query().unwrap_or_default());
 
     let queried = matches!(operation.handler, Handler::Query(_) | Handler::Planned) && declaration.is_query();
@@ -150,60 +168,12 @@ async fn answer(
         .map(|(name, value)| (name, percent_encoding::percent_decode_str(&value).decode_utf8_lossy().into_owned()))
         .collect();
     let checked = check(declaration, RawRequest { path, query: pairs, body })?;
-    if !checked.ignored.is_empty() {
-        let names = ignored_names(&checked.ignored);
-        tracing::info!(api = declaration.name, names, "unknown parameters were let through");
-    }
-    *ignored = checked.ignored;
-    let caller = Caller { node: node.clone(), session, from: from.ip() };
-    Ok(match (operation.handler, declaration.answer) {
-        (Handler::Planned, _) => return Err(not_yet(declaration)),
-        (Handler::Sync(handler), _) => Reply::ok(handler(caller, checked.parameters).await?),
-        (Handler::Job(handler), Answer::Job) => {
-            let account = caller.session.as_ref().map(|session| session.account_uuid);
-            let accepted = Accepted {
-                uuid: job_uuid(headers)?,
-                declaration,
-                handler,
-                parameters: checked.parameters,
-                account_uuid: account.unwrap_or(node.admin),
-                webhook: webhook(headers)?,
-            };
-            let uuid = job::accept(node, accepted).await?;
-            Reply::new(StatusCode::ACCEPTED, location(headers, uuid))
-        }
-        _ => return Err(Failure::new(ErrorKind::Internal, format!("{} is declared wrongly", declaration.name))),
+    ignored.clone_from(&checked.ignored);
+    let call = Call { operation, session, from: from.ip(), headers };
+    Ok(match carry_out(node, call, checked).await? {
+        Outcome::Reply(reply) => Reply::ok(reply),
+        Outcome::Job(uuid) => Reply::new(StatusCode::ACCEPTED, location(headers, uuid)),
     })
-}
-
-fn not_yet(declaration: &Declaration) -> Failure {
-    let (name, section) = (declaration.name, declaration.section);
-    Failure::new(
-        ErrorKind::NotYet,
-        format!(
-            "{name} (section {section} of the reference) is not carried out by this version: the call was good, nothing was done"
-        ),
-    )
-}
-
-/// The caller's `X-Job-UUID`, or a new one.
-fn job_uuid(headers: &HeaderMap) -> Result<JobUuid, Failure> {
-    let Some(header) = headers.get("x-job-uuid") else { return Ok(JobUuid::random()) };
-    let text = header.to_str().unwrap_or_default();
-    let uuid: Option<JobUuid> = text.parse().ok();
-    uuid.filter(|uuid| uuid.as_uuid().get_version_num() == 4)
-        .ok_or_else(|| Failure::argument("X-Job-UUID", text, "a version 4 uuid without hyphens is needed"))
-}
-
-fn webhook(headers: &HeaderMap) -> Result<Option<String>, Failure> {
-    let Some(header) = headers.get("x-web-hook") else { return Ok(None) };
-    let text = header.to_str().unwrap_or_default();
-    match text.parse::<Uri>() {
-        Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() => {
-            Ok(Some(text.to_owned()))
-        }
-        _ => Err(Failure::argument("X-Web-Hook", text, "an http or https URL is needed")),
-    }
 }
 
 /// Where the caller polls, seen from where it called: a TLS proxy in between says so in `X-Forwarded-Proto`.
@@ -215,14 +185,12 @@ fn location(headers: &HeaderMap, job: JobUuid) -> Value {
 }
 
 /// How far a job is: 202 while it runs, then its result, and 404 once it is forgotten.
-async fn poll(node: &Arc<Node>, headers: &HeaderMap, text: &str) -> Result<Reply, Failure> {
-    let unknown = || job::unknown_job(text);
-    let uuid: JobUuid = text.parse().map_err(|_| unknown())?;
-    let job = node.store.read(move |tx| tx.job(uuid).map_err(Failure::from)).await?.ok_or_else(unknown)?;
+async fn poll(node: &Node, headers: &HeaderMap, text: &str) -> Result<Reply, Failure> {
+    let job = known_job(node, text).await?;
     let result = job.result.unwrap_or_else(|| json!({}));
     Ok(match job.phase {
         JobPhase::Waiting | JobPhase::Running | JobPhase::Undoing => {
-            Reply::new(StatusCode::ACCEPTED, location(headers, uuid))
+            Reply::new(StatusCode::ACCEPTED, location(headers, job.uuid))
         }
         JobPhase::Succeeded => Reply::ok(result),
         JobPhase::Failed => Reply::new(StatusCode::SERVICE_UNAVAILABLE, result),

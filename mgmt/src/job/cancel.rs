@@ -30,7 +30,7 @@ pub(super) struct Wish {
 }
 
 impl Wish {
-    fn make(&self, by: AccountUuid) {
+    pub fn make(&self, by: AccountUuid) {
         self.by.get_or_init(|| by);
         self.token.cancel();
     }

@@ -160,6 +160,9 @@ impl<O: JobOperation> Job<O> {
         // Nothing is done before a transaction has found that the job was not cancelled while it waited.
         let mut begun = phase != JobPhase::Waiting;
         let mut resumed = begun;
+        if resumed {
+            self.hear_wish().await;
+        }
         loop {
             let mut done = None;
             if begun && let Some(Step { act: Act::Remote(work), .. }) = self.steps.get(step) {
@@ -177,6 +180,15 @@ impl<O: JobOperation> Job<O> {
             if let Some(failpoint) = &self.node.jobs.failpoint {
                 failpoint.reached(&self.record.api, step);
             }
+        }
+    }
+
+    /// Takes up a wish that came after the job was read and before it began to run.
+    async fn hear_wish(&self) {
+        let uuid = self.record.uuid;
+        let standing = insist("reading a job", || self.node.store.read(move |tx| Ok(tx.job_standing(uuid)?))).await;
+        if let Some(by) = standing.and_then(|standing| standing.cancelled_by) {
+            self.wish.make(by);
         }
     }
 

@@ -300,7 +300,7 @@ operation! {
         /// The image.
         uuid: ImageUuid;
         /// The backup storages to delete it from; all where they are left out.
-        backup_storage_uuids: Option<Vec<BackupStorageUuid>>;
+        backup_storage_uuids: Option<Vec<BackupStorageUuid>>, nonempty true;
         /// How dependents are treated.
         delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
@@ -387,7 +387,7 @@ operation! {
         /// The image.
         image_uuid: ImageUuid;
         /// The backup storages; all where they are left out.
-        backup_storage_uuids: Option<Vec<BackupStorageUuid>>;
+        backup_storage_uuids: Option<Vec<BackupStorageUuid>>, nonempty true;
     }
 }
 

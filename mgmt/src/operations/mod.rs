@@ -83,10 +83,15 @@ pub fn all() -> Vec<Operation> {
     .concat()
 }
 
+/// What answers show that has no resource declaration yet.
+pub fn planned_inventories() -> impl Iterator<Item = &'static InventoryDraft> {
+    planned::INVENTORIES.iter().copied().flatten()
+}
+
 /// Everything that answers show, by name: the declared resources, and what has no such declaration yet.
 pub fn inventories() -> &'static Inventories {
     static ALL: LazyLock<Inventories> = LazyLock::new(|| {
-        let planned = planned::INVENTORIES.iter().copied().flatten().map(InventoryDraft::finish);
+        let planned = planned_inventories().map(InventoryDraft::finish);
         let declared = resource::ALL.iter().map(|resource| inventory_of(resource));
         planned.chain(declared).map(|inventory| (inventory.name, inventory)).collect()
     });
