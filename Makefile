@@ -1,7 +1,7 @@
 # Gantry: build, try, check. `make` lists what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-stop tour test coverage fuzz lint advisories bench bench-queries
+.PHONY: help build demo demo-stop tour test coverage fuzz fuzz-api lint advisories bench bench-queries
 
 # The tools that do not come with cargo are installed where they are missing.
 NEXTEST := $(shell command -v cargo-nextest)
@@ -24,7 +24,7 @@ tour: demo ## run the README's tour against the demo
 	tests/lab/tour
 
 test: ## every test, on real hosts: installs and builds what they need
-	tests/lab/packages.sh build lab demo
+	tests/lab/packages.sh build lab demo fuzz
 ifeq ($(NEXTEST),)
 	cargo install --locked cargo-nextest
 endif
@@ -38,7 +38,7 @@ coverage: ## what is carried out of the API's reference; writes it into the READ
 	cargo run --quiet --package gantry-mgmt -- coverage | tee target/coverage.md
 	sed -i -e '/^<!-- coverage -->/,/^<!-- \/coverage -->/{//!d}' -e '/^<!-- coverage -->/r target/coverage.md' README.md
 
-bench: demo bench-queries ## what Gantry costs: queries, starting a VM beside virsh, adding a host
+bench: demo bench-queries ## what Gantry costs: queries, starting a VM beside virsh, adding a host, memory
 	tests/lab/bench
 
 bench-queries: ## of these the queries alone, on 25,000 and 100,000 VMs
@@ -46,6 +46,10 @@ bench-queries: ## of these the queries alone, on 25,000 and 100,000 VMs
 
 fuzz: ## ten million random requests
 	GANTRY_FUZZ_INPUTS=10000000 cargo test --release -p gantry-mgmt --test fuzz
+fuzz-api: ## every operation with made-up calls, held to /openapi.json: some minutes
+	tests/lab/packages.sh build fuzz
+	cargo build --package gantry-mgmt
+	tests/openapi/fuzz
 
 lint: ## formatting, clippy, licences and bans, shell scripts
 	tests/lab/packages.sh build lab
@@ -55,7 +59,7 @@ ifeq ($(DENY),)
 	cargo install --locked cargo-deny
 endif
 	cargo deny --all-features check licenses bans sources
-	shellcheck .ci/run $$(awk 'FNR == 1 && /^#!.*bash/ { print FILENAME }' tests/lab/*)
+	shellcheck .ci/run $$(awk 'FNR == 1 && /^#!.*bash/ { print FILENAME }' tests/lab/* tests/openapi/*)
 	shellcheck --shell=dash $$(awk 'FNR == 1 && /^#!\/bin\/sh/ { print FILENAME }' tests/lab/*)
 
 advisories: ## known vulnerabilities of the dependencies; needs the internet

@@ -189,7 +189,7 @@ async fn session(node: &Arc<Node>) -> String {
         uuid,
         account_uuid: admin,
         user_uuid: admin.as_uuid().into(),
-        expired_date: now.plus(api::SESSION_LIFETIME),
+        expired_date: now.plus(Duration::from_secs(7200)),
         create_date: now,
     };
     node.store.write(move |tx| tx.insert(&session)).await.unwrap();

@@ -160,6 +160,15 @@ impl LabHost<'_> {
         self.try_run(script).status.success()
     }
 
+    /// Copies a file to it.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn copy(&self, from: &Path, to: &str) {
+        let from = from.to_str().expect("the path of a build is text");
+        self.lab.command(&["copy", &self.index.to_string(), from, to]);
+    }
+
     /// Runs a command over SSH, logged in with the password.
     ///
     /// # Panics

@@ -62,7 +62,7 @@ pub(super) async fn feed(
 /// [`AgentError::Timeout`] when one of them takes too long.
 pub(super) async fn wait_for_earlier(paths: &NetworkPaths) -> Result<(), AgentError> {
     let file = acquire(paths, File::try_lock).await?;
-    file.unlock().map_err(|error| AgentError::file(&paths.programs_lock(), error))
+    file.unlock().map_err(|error| AgentError::file(paths.programs_lock(), error))
 }
 
 async fn acquire(paths: &NetworkPaths, try_lock: fn(&File) -> Result<(), TryLockError>) -> Result<File, AgentError> {

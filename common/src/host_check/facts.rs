@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, str::FromStr};
 
 use super::types::{
-    CpuVirtualisation, DiskSpace, FeatureState, InstalledAgent, KernelFeature, LibvirtDaemon, LibvirtFacts,
+    CpuVirtualisation, DiskSpace, FeatureState, InstalledAgent, KernelFeature, KvmAccess, LibvirtDaemon, LibvirtFacts,
     OperatingSystem, PackageFacts, ProbedHost, Qemu, SystemdUnit,
 };
 
@@ -66,6 +66,10 @@ impl ProbedHost {
             memory_bytes: lines
                 .value("memory_kib", "a size", |text| text.parse::<u64>().ok().and_then(|kib| kib.checked_mul(1024)))?,
             kvm_device: lines.flag("kvm_device")?,
+            kvm_access: lines.optional("kvm_access", "a user and whether it has access", |text| {
+                let [user, allowed] = words(text)?;
+                Some(KvmAccess { user: user.to_owned(), allowed: yes_or_no(allowed)? })
+            })?,
             iommu_groups: lines.number("iommu_groups")?,
             features: KernelFeature::ALL
                 .into_iter()
@@ -280,6 +284,7 @@ mod tests {
         let facts = ProbedHost::parse(include_str!("fixtures/no-systemd.txt")).unwrap();
         assert_eq!(facts.systemd, None);
         assert!(facts.kvm_device);
+        assert_eq!(facts.kvm_access, Some(KvmAccess { user: "libvirt-qemu".to_owned(), allowed: false }));
         assert!(!facts.libvirt.is_running(LibvirtDaemon::Libvirtd));
     }
 
@@ -325,7 +330,7 @@ mod tests {
         }
 
         #[test]
-        fn no_change_to_one_line_makes_the_reader_panic(line in 0usize..45, text in ".{0,60}", fedora: bool) {
+        fn no_change_to_one_line_makes_the_reader_panic(line in 0usize..46, text in ".{0,60}", fedora: bool) {
             let fixture = if fedora { FEDORA } else { LAB_HOST };
             let mut lines: Vec<_> = fixture.lines().map(str::to_owned).collect();
             let line = line % lines.len();

@@ -68,6 +68,8 @@ pub enum Check {
     Systemd,
     /// Hardware virtualisation.
     Virtualisation,
+    /// Whether QEMU may use `/dev/kvm`.
+    KvmAccess,
     /// Groups for device passthrough.
     Iommu,
     /// A feature of the kernel.
@@ -94,6 +96,7 @@ impl fmt::Display for Check {
             Self::Privilege => f.write_str("privilege"),
             Self::Systemd => f.write_str("systemd"),
             Self::Virtualisation => f.write_str("virtualisation"),
+            Self::KvmAccess => f.write_str("kvm access"),
             Self::Iommu => f.write_str("iommu"),
             Self::Kernel(feature) => write!(f, "kernel: {}", feature.module()),
             Self::Component(component) => write!(f, "{component}"),

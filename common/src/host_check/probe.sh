@@ -36,6 +36,7 @@ processor() {
   echo "cpu_virtualisation=$(grep -m1 -owE 'vmx|svm' /proc/cpuinfo | sed 1q)"
   echo "memory_kib=$(sed -n 's/^MemTotal: *\([0-9]*\) kB$/\1/p' /proc/meminfo)"
   echo "kvm_device=$(flag test -c /dev/kvm)"
+  echo "kvm_access=$(kvm_access)"
   echo "iommu_groups=$(find /sys/kernel/iommu_groups -mindepth 1 -maxdepth 1 2>/dev/null | wc -l | tr -d ' ')"
 }
 
@@ -48,6 +49,23 @@ feature() { # NAME SYMBOL: a kernel without modules shows a built-in feature onl
   else state=unknown
   fi
   echo "feature_$1=$state"
+}
+
+qemu_conf() { # NAME: a setting of libvirt's; a number may have a plus sign
+  sed -n "s/^[[:space:]]*$1[[:space:]]*=[[:space:]]*\"+\{0,1\}\([^\"]*\)\".*/\1/p" /etc/libvirt/qemu.conf 2>/dev/null | sed 1q
+}
+
+# Whether the user whose QEMU runs guests may use /dev/kvm. Only root can try, and only once libvirt has made the user.
+kvm_access() {
+  [ -c /dev/kvm ] && [ "$(id -u)" = 0 ] || return 0
+  user=$(qemu_conf user | text)
+  for name in libvirt-qemu qemu; do
+    if [ -z "$user" ] && id "$name" >/dev/null 2>&1; then user=$name; fi
+  done
+  group=$(qemu_conf group | text)
+  [ -n "$user" ] && group=${group:-$(id -g "$user" 2>/dev/null)} && [ -n "$group" ] || return 0
+  as_qemu() { setpriv --reuid="$user" --regid="$group" --init-groups "$@" 2>/dev/null; }
+  if as_qemu true; then echo "$user $(flag as_qemu sh -c '[ -r /dev/kvm ] && [ -w /dev/kvm ]')"; fi
 }
 
 kernel_features() {

@@ -28,6 +28,7 @@ pub fn check_host(host: &ProbedHost, policy: &HostPolicy) -> Vec<Finding> {
         privilege(host),
         systemd(host),
         virtualisation(host, policy),
+        kvm_access(host, policy),
         iommu(host),
     ];
     findings.extend(KernelFeature::ALL.map(|feature| kernel(host, feature)));
@@ -121,6 +122,26 @@ fn virtualisation(host: &ProbedHost, policy: &HostPolicy) -> Finding {
     } else {
         fatal(check, found, format!("{remedy}; or allow emulation, with which guests run slowly"))
     }
+}
+
+/// libvirt probes QEMU as root and finds KVM, finds that its guests may not use it, takes what it learned for outdated
+/// and probes again: at every call, which then takes seconds.
+fn kvm_access(host: &ProbedHost, policy: &HostPolicy) -> Finding {
+    let check = Check::KvmAccess;
+    let access = match &host.kvm_access {
+        _ if !host.kvm_device => return ok(check, "no /dev/kvm"),
+        None => return ok(check, "seen by root only, once libvirt is installed"),
+        Some(access) if access.allowed => return ok(check, format!("{} may use /dev/kvm", access.user)),
+        Some(access) => access,
+    };
+    let user = &access.user;
+    let found =
+        format!("QEMU's user {user} may not use /dev/kvm: guests cannot, and every call to libvirt takes seconds");
+    let remedy = format!(
+        "`chgrp kvm /dev/kvm && chmod 660 /dev/kvm`, as udev's rules have it; if {user} is not in the group kvm, also \
+         `usermod -aG kvm {user}` and restart libvirt"
+    );
+    if policy.allow_emulation { warning(check, found, remedy) } else { fatal(check, found, remedy) }
 }
 
 fn iommu(host: &ProbedHost) -> Finding {

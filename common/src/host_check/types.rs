@@ -40,6 +40,8 @@ pub struct ProbedHost {
     pub memory_bytes: u64,
     /// Whether `/dev/kvm` is there. It alone proves nothing: it may belong to a hypervisor that cannot nest.
     pub kvm_device: bool,
+    /// Whether QEMU may use `/dev/kvm`; `None` where it is not there or that cannot be seen.
+    pub kvm_access: Option<KvmAccess>,
     /// IOMMU groups; without any, no device can be passed through.
     pub iommu_groups: u32,
     /// What the kernel can do.
@@ -86,6 +88,16 @@ pub enum CpuVirtualisation {
     Vmx,
     /// AMD-V.
     Svm,
+}
+
+/// Whether the user that libvirt runs QEMU as may use `/dev/kvm`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KvmAccess {
+    /// The user, such as `libvirt-qemu`.
+    pub user: String,
+    /// Whether it may read and write the device.
+    pub allowed: bool,
 }
 
 /// A part of the kernel that Gantry needs.

@@ -61,6 +61,18 @@ pub enum Method {
     Delete,
 }
 
+impl Method {
+    /// The method as HTTP writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
 /// When an operation answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {

@@ -68,7 +68,8 @@ impl Router {
         let mut candidates: Vec<(&Route, PathParameters)> =
             matching.into_iter().filter(|(route, _)| route.method == method).collect();
         if candidates.is_empty() {
-            let details = format!("'{path}' does not take this method: see the reference of the operation you mean");
+            let (method, allowed) = (method.as_str(), self.allowed(path).unwrap_or_default());
+            let details = format!("'{path}' does not take {method}: it takes {allowed}");
             return Err(Failure::new(ErrorKind::WrongMethod, details));
         }
         let named = |route: &Route| route.operation.declaration.body_keys.iter().any(|key| body.contains_key(key));
@@ -92,6 +93,20 @@ impl Router {
         };
         let (route, parameters) = candidates.swap_remove(chosen);
         Ok((route.operation, parameters))
+    }
+
+    /// The methods that a path takes, as HTTP's `Allow` lists them; `None` for a path that is not there.
+    pub fn allowed(&self, path: &str) -> Option<String> {
+        let parts: Vec<&str> = split(path).collect();
+        let mut methods: Vec<&str> = self
+            .routes
+            .iter()
+            .filter(|route| route.matches(&parts).is_some())
+            .map(|route| route.method.as_str())
+            .collect();
+        methods.sort_unstable();
+        methods.dedup();
+        (!methods.is_empty()).then(|| methods.join(", "))
     }
 }
 

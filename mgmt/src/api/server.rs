@@ -10,7 +10,7 @@ use axum::{
 use gantry_common::{error::ErrorKind, id::JobUuid};
 use http::{
     HeaderMap, HeaderValue, Method as HttpMethod, StatusCode, Uri,
-    header::{CONTENT_TYPE, RETRY_AFTER},
+    header::{ALLOW, CONTENT_TYPE, RETRY_AFTER},
 };
 use serde_json::{Value, json};
 
@@ -30,11 +30,15 @@ pub const BASE: &str = "/zstack/v1";
 
 /// When a client that was sent away because there is too much to do may come again.
 pub const RETRY_AFTER_SECONDS: u64 = 1;
+/// The path below it at which jobs are asked for.
+const JOBS: &str = "/api-jobs/";
 
 /// The node's HTTP application.
 pub fn application(node: Arc<Node>) -> axum::Router {
     axum::Router::new()
         .route("/gantry/v1/join", axum::routing::post(crate::hosts::join_endpoint))
+        .route("/openapi.json", axum::routing::get(super::openapi::serve))
+        .merge(super::docs::routes())
         .fallback(handle)
         .layer(DefaultBodyLimit::disable())
         .layer(axum::middleware::from_fn_with_state(node.clone(), admit))
@@ -74,7 +78,16 @@ async fn handle(
     let mut ignored = Vec::new();
     match answer(&node, from, &method, &uri, &headers, &body, &mut ignored).await {
         Ok(reply) => respond(reply, &ignored),
-        Err(failure) => refusal(&method, &uri, &failure, &ignored),
+        Err(failure) => {
+            let mut response = refusal(&method, &uri, &failure, &ignored);
+            let methods = (failure.kind == ErrorKind::WrongMethod)
+                .then(|| below_base(&uri).and_then(|path| allowed(&node, &path)))
+                .flatten();
+            if let Some(methods) = methods.and_then(|methods| HeaderValue::from_str(&methods).ok()) {
+                response.headers_mut().insert(ALLOW, methods);
+            }
+            response
+        }
     }
 }
 
@@ -87,6 +100,25 @@ pub(super) fn refusal(method: &HttpMethod, uri: &Uri, failure: &Failure, ignored
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
     }
     response
+}
+
+/// The request's path; clients may write `//` for `/`.
+fn without_empty_parts(uri: &Uri) -> String {
+    uri.path().split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
+}
+
+/// The request's path below the API's base.
+fn below_base(uri: &Uri) -> Option<String> {
+    without_empty_parts(uri).strip_prefix(BASE.trim_start_matches('/')).map(str::to_owned)
+}
+
+/// The methods that a path takes; `None` for a path that is not there.
+fn allowed(node: &Node, path: &str) -> Option<String> {
+    let routed = node.router.allowed(path);
+    if !path.starts_with(JOBS) {
+        return routed;
+    }
+    Some(routed.map_or_else(|| "GET".to_owned(), |others| format!("{others}, GET")))
 }
 
 /// Turns a reply into the HTTP answer, which names what was ignored of the request.
@@ -130,19 +162,25 @@ async fn answer(
     ignored: &mut Vec<String>,
 ) -> Result<Reply, Failure> {
     let unknown = || Failure::new(ErrorKind::UnknownPath, format!("there is no operation at '{}'", uri.path()));
-    let clean = uri.path().split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+    let clean = without_empty_parts(uri);
     if let Some(path) = classic::path(&clean) {
         return classic::answer(node, from.ip(), method, path, headers, body, ignored).await;
     }
-    let path = clean.strip_prefix(BASE.trim_start_matches('/')).ok_or_else(unknown)?;
+    let path = &*below_base(uri).ok_or_else(unknown)?;
+    let wrong = || match allowed(node, path) {
+        Some(methods) => {
+            Failure::new(ErrorKind::WrongMethod, format!("'{path}' does not take {method}: it takes {methods}"))
+        }
+        None => unknown(),
+    };
     let method = match method.as_str() {
         "GET" => Method::Get,
         "POST" => Method::Post,
         "PUT" => Method::Put,
         "DELETE" => Method::Delete,
-        other => return Err(Failure::new(ErrorKind::WrongMethod, format!("{other} is not used by this API"))),
+        _ => return Err(wrong()),
     };
-    if let (Method::Get, Some(job)) = (method, path.strip_prefix("/api-jobs/")) {
+    if let (Method::Get, Some(job)) = (method, path.strip_prefix(JOBS)) {
         return poll(node, headers, job).await;
     }
     let body = parse_body(body)?;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    host_check::types::{DiskSpace, LibvirtDaemon},
+    host_check::types::{DiskSpace, KvmAccess, LibvirtDaemon},
     id::{HostUuid, NodeUuid},
 };
 
@@ -67,6 +67,21 @@ fn a_processor_whose_virtualisation_is_switched_off_is_told_so() {
     let finding = of(&host, &policy(), Check::Virtualisation);
     assert_eq!(finding.severity, Severity::Fatal);
     assert!(finding.remedy.contains("firmware"), "{finding:?}");
+}
+
+#[test]
+fn a_kvm_device_that_qemu_may_not_use_is_refused_unless_emulation_is_allowed() {
+    let mut host = fedora();
+    host.kvm_access = Some(KvmAccess { user: "qemu".to_owned(), allowed: false });
+    assert_eq!(fatal_checks(&host, &policy()), [Check::KvmAccess]);
+    let finding = of(&host, &HostPolicy { allow_emulation: true, ..policy() }, Check::KvmAccess);
+    assert_eq!(finding.severity, Severity::Warning);
+    assert!(finding.found.contains("QEMU's user qemu") && finding.remedy.contains("chmod 660 /dev/kvm"), "{finding:?}");
+
+    // Before libvirt is installed there is no user to try with, and without the device nothing to try.
+    host.kvm_access = None;
+    assert_eq!(of(&host, &policy(), Check::KvmAccess).severity, Severity::Ok);
+    assert_eq!(of(&lab_host(), &policy(), Check::KvmAccess).found, "no /dev/kvm");
 }
 
 #[test]
@@ -181,7 +196,9 @@ fn systemd_the_architecture_and_the_kernel_are_looked_at() {
 
 #[test]
 fn whatever_is_not_ok_has_a_remedy() {
-    for host in [fedora(), lab_host(), bare_host()] {
+    let mut private_kvm = fedora();
+    private_kvm.kvm_access = Some(KvmAccess { user: "qemu".to_owned(), allowed: false });
+    for host in [fedora(), lab_host(), bare_host(), private_kvm] {
         for finding in check_host(&host, &HostPolicy { node: Some(NodeUuid::random()), ..policy() }) {
             assert_eq!(finding.severity == Severity::Ok, finding.remedy.is_empty(), "{finding:?}");
         }
