@@ -168,8 +168,7 @@ impl Server {
                 agent_binary: Some("/bin/true".into()),
                 ..Overrides::default()
             };
-            let start =
-                Start { config: config.finish(), admin_password: Some("bench".to_owned().into()), failpoint: None };
+            let start = Start { config: config.finish(), admin_password: Some("bench".to_owned()), failpoint: None };
             let node = Node::open(start).await.unwrap();
             inventory::fill(&node.store, vms).await;
             let session = session(&node).await;

@@ -17,8 +17,11 @@ use crate::{
 /// A domain that Gantry did not make and leaves alone.
 const FOREIGN: &str = "foreignDomain::";
 
-/// What is shown of a host's facts.
-const FACTS: [(&str, fn(&HostFacts) -> &str); 8] = [
+/// One of a host's facts, as text.
+type Fact = fn(&HostFacts) -> &str;
+
+/// What is shown of a host's facts, by what its tags begin with.
+const FACTS: [(&str, Fact); 8] = [
     ("hostname::", |facts| &facts.hostname),
     ("os::distribution::", |facts| &facts.operating_system),
     ("os::kernel::", |facts| &facts.kernel),

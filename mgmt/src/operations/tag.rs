@@ -35,7 +35,7 @@ operation! {
         /// The resource.
         resource_uuid: String;
         /// The tag, such as `reservedMemory::1G`.
-        tag: String, nonempty true;
+        tag: String;
     }
 }
 
@@ -71,7 +71,7 @@ operation! {
         /// The tag.
         uuid: TagUuid;
         /// What it becomes; it stays of its kind.
-        tag: String, nonempty true;
+        tag: String;
     }
 }
 
@@ -101,7 +101,7 @@ operation! {
         /// The resource.
         resource_uuid: String;
         /// The tag.
-        tag: String, nonempty true;
+        tag: String;
     }
 }
 

@@ -188,6 +188,9 @@ pub fn create_system(
 /// Gives a resource a user tag.
 pub fn create_user(tx: &Tx<'_>, resource_type: &str, resource_uuid: &str, tag: &str) -> Result<TagUuid, Failure> {
     let (declaration, uuid) = target(tx, resource_type, resource_uuid)?;
+    if tag.trim().is_empty() {
+        return Err(Failure::argument("tag", tag, "at least one visible character is needed"));
+    }
     let same = [("resource_uuid", uuid.to_sql()), ("tag", tag.to_owned().to_sql())];
     if let Some(there) = tx.find::<UserTag>(&same)?.pop() {
         let details = format!("the resource has the user tag '{}' already ({})", shorten(tag), there.uuid);

@@ -57,9 +57,8 @@ impl Api {
         let data = tempfile::tempdir().unwrap();
         let overrides = Overrides { data: Some(data.path().to_owned()), ..Overrides::default() };
         let config = overrides.finish();
-        let node = Node::open(Start { config, admin_password: Some(PASSWORD.to_owned().into()), failpoint: None })
-            .await
-            .unwrap();
+        let node =
+            Node::open(Start { config, admin_password: Some(PASSWORD.to_owned()), failpoint: None }).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let application = api::application(node.clone()).into_make_service_with_connect_info::<SocketAddr>();

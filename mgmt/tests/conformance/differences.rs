@@ -130,6 +130,8 @@ pub const UNSERVED_FIELDS: &[(&str, &str)] = &[
     ("Image", "exportMd5Sum"),
     // Network services are those of L3 networks.
     ("NetworkServiceProvider", "attachedL2NetworkUuids"),
+    // A notification has nothing beside its arguments.
+    ("Notification", "opaque"),
     // A page break in one of seven replies.
     ("IPsecPeerCidr", "l3NetworkUuid"),
 ];

@@ -40,7 +40,7 @@ impl Site {
         let overrides = Overrides { data: Some(data.path().join("data")), ..Overrides::default() };
         let start = Start {
             config: overrides.finish(),
-            admin_password: Some(super::client::PASSWORD.to_owned().into()),
+            admin_password: Some(super::client::PASSWORD.to_owned()),
             failpoint: None,
         };
         let node = Node::open(start).await.unwrap();
