@@ -1,7 +1,7 @@
 # Gantry: build, try, check. `make` lists what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-stop tour test coverage lint advisories bench fuzz-api
+.PHONY: help build demo demo-stop tour test coverage fuzz fuzz-api lint advisories bench bench-queries
 
 # The tools that do not come with cargo are installed where they are missing.
 NEXTEST := $(shell command -v cargo-nextest)
@@ -38,8 +38,14 @@ coverage: ## what is carried out of the API's reference; writes it into the READ
 	cargo run --quiet --package gantry-mgmt -- coverage | tee target/coverage.md
 	sed -i -e '/^<!-- coverage -->/,/^<!-- \/coverage -->/{//!d}' -e '/^<!-- coverage -->/r target/coverage.md' README.md
 
-bench: demo ## what Gantry costs: starting a VM beside virsh, adding a host
+bench: demo bench-queries ## what Gantry costs: queries, starting a VM beside virsh, adding a host
 	tests/lab/bench
+
+bench-queries: ## of these the queries alone, on 25,000 and 100,000 VMs
+	cargo bench -p gantry-mgmt --bench queries
+
+fuzz: ## ten million random requests
+	GANTRY_FUZZ_INPUTS=10000000 cargo test --release -p gantry-mgmt --test fuzz
 
 fuzz-api: ## every operation with made-up calls, held to /openapi.json: some minutes
 	tests/lab/packages.sh build fuzz

@@ -77,6 +77,10 @@ error_table! {
     UnknownPath = "SYS.1404", 404, "There is no such API path";
     /// The path exists for other methods.
     WrongMethod = "SYS.1405", 405, "The path does not take this HTTP method";
+    /// A body did not arrive in time.
+    RequestTimeout = "SYS.1408", 408, "The request did not arrive in time";
+    /// A body is larger than bodies may be.
+    BodyTooLarge = "SYS.1413", 413, "The body of the request is too large";
     /// The operation was cancelled.
     Cancelled = "SYS.1013", 503, "The operation was cancelled";
     /// The operation is declared but not carried out yet. Clients expect 503 of an operation that failed.

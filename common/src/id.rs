@@ -89,6 +89,8 @@ typed_ids! {
     SessionUuid;
     /// One accepted asynchronous call.
     JobUuid;
+    /// A long job: an operation that was submitted to be run on its own.
+    LongJobUuid;
     /// A management node.
     NodeUuid;
     /// A zone.

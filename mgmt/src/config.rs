@@ -6,6 +6,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
+use crate::api::Limits;
+
 /// Where the configuration file is unless told otherwise.
 pub const DEFAULT_FILE: &str = "/etc/gantry/mgmt.toml";
 
@@ -54,6 +56,8 @@ pub struct Config {
     pub host_reserved_memory_bytes: u64,
     /// How long a guest has to shut down before it is stopped by force.
     pub stop_grace_seconds: u32,
+    /// What clients may take of the node.
+    pub limits: Limits,
 }
 
 impl Overrides {
@@ -127,6 +131,7 @@ impl Overrides {
             storage_overcommit: self.storage_overcommit.unwrap_or(1.0),
             host_reserved_memory_bytes: self.host_reserved_memory_bytes.unwrap_or(1 << 30),
             stop_grace_seconds: self.stop_grace_seconds.unwrap_or(60),
+            limits: Limits::default(),
         };
         for (name, ratio) in [
             ("cpu_overcommit", config.cpu_overcommit),

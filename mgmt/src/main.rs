@@ -150,13 +150,12 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let node = Node::open(Start { config, admin_password, failpoint }).await?;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("the API cannot be served on {listen}"))?;
     tracing::info!(listen = %listener.local_addr()?, node = %node.uuid, "serving the API");
-    let application = api::application(node.clone()).into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, application).with_graceful_shutdown(stop_signal());
+    let server = api::serve(listener, api::application(node.clone()), node.config.limits.clone(), stop_signal());
     node.run().await?;
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     tokio::select! {
-        served = server => served?,
+        () = server => {}
         // A client that keeps its connection must not keep the node.
         () = after_stop_signal(Duration::from_secs(3)) => {}
     }

@@ -11,24 +11,25 @@ use std::{
 use anyhow::Context;
 use futures_util::future::join_all;
 use gantry_common::{
-    agent::Command,
+    agent::{CancelOperation, Command},
     error::ErrorKind,
     id::{AccountUuid, HostUuid, NetworkServiceProviderUuid, NodeUuid, OperationId, SessionUuid},
 };
 use serde_json::json;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{Handler, Operation, Router},
+    api::{Declaration, Handler, Operation, Router, Turns},
     clock::Timestamp,
     config::Config,
     failure::Failure,
     hosts::{
-        Looks, Observer,
+        Looks, Observer, Slots,
         fleet::{CallError, Fleet, HostEndpoint, WaitError},
         pki::Authority,
     },
-    job::{self, FailPoint, JobHandler, Jobs},
+    job::{self, FailPoint, JOB_EXPIRY, JobHandler, Jobs},
     operations, password,
     resource::{Account, ConnectionStatus, Host, Machine, NetworkServiceProvider},
     seal::Seal,
@@ -42,9 +43,6 @@ const RECONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the node's start waits for the hosts that were there when it ended, so that what it resumes, and calls that
 /// come at once, find them.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
-
-/// Finished jobs are kept this long.
-const JOB_LIFETIME: Duration = Duration::from_secs(2 * 24 * 3600);
 
 /// How often what has expired is swept out.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
@@ -73,12 +71,14 @@ pub struct Node {
     pub fleet: Fleet,
     /// The newest looks at VMs.
     pub looks: Looks,
+    /// Bounds the commands that a host gets at the same time.
+    pub slots: Slots,
     /// Its certificate authority.
     pub authority: Arc<Authority>,
     /// Finds the operation that a request means.
     pub router: Router,
-    /// The client that posts to webhooks.
-    pub http: reqwest::Client,
+    /// Bounds the requests that are at work at the same time.
+    pub turns: Turns,
     /// Bounds the logins that are checked at the same time.
     pub login_slots: Semaphore,
     /// A hash that no password fits, checked for unknown names.
@@ -111,19 +111,22 @@ impl Node {
         let admin = admin_account(&store, &data, admin_password).await?;
         flat_provider(&store).await?;
         let operations = operations::all();
+        let next_job = store.read(|tx| tx.next_job_number().map_err(Failure::from)).await?;
         let observer = Arc::new(Observer::default());
+        let turns = Turns::new(&config.limits);
         let node = Arc::new(Self {
             uuid,
             admin,
             config,
             store,
             seal,
-            jobs: Jobs::new(failpoint),
+            jobs: Jobs::new(next_job, failpoint)?,
             fleet: Fleet::new(authority.clone(), observer.clone())?,
             looks: Looks::default(),
+            slots: Slots::default(),
             authority,
             router: Router::new(&operations),
-            http: reqwest::Client::new(),
+            turns,
             login_slots: Semaphore::new(LOGIN_SLOTS),
             decoy_hash: password::hash(&Secret::new(SessionUuid::random().to_string()))?,
             operations,
@@ -159,12 +162,16 @@ impl Node {
 
     /// How the jobs of an operation are driven.
     pub fn job_handler(&self, api: &str) -> Option<JobHandler> {
-        self.operations.iter().find(|operation| operation.declaration.name == api).and_then(|operation| match operation
-            .handler
-        {
-            Handler::Job(handler) => Some(handler),
+        self.job_operation(api).map(|(_, handler)| handler)
+    }
+
+    /// The operation with this name, if it answers by job.
+    pub fn job_operation(&self, api: &str) -> Option<(&'static Declaration, JobHandler)> {
+        let operation = self.operations.iter().find(|operation| operation.declaration.name == api)?;
+        match operation.handler {
+            Handler::Job(handler) => Some((operation.declaration, handler)),
             Handler::Sync(_) | Handler::Query(_) | Handler::Planned => None,
-        })
+        }
     }
 
     /// Has a machine's agent carry out a command. A connection that is lost meanwhile is waited for, and the command
@@ -175,8 +182,45 @@ impl Node {
         operation: OperationId,
         command: C,
     ) -> Result<C::Reply, Failure> {
+        self.call_until(machine, operation, command, &CancellationToken::new()).await
+    }
+
+    /// The same; when `cancelled` is, the agent is told to break the command off, and the outcome is what it makes of that.
+    pub async fn call_until<C: Command + Clone>(
+        &self,
+        machine: HostUuid,
+        operation: OperationId,
+        command: C,
+        cancelled: &CancellationToken,
+    ) -> Result<C::Reply, Failure> {
+        let mut outcome = Box::pin(self.insist(machine, operation, command, cancelled));
+        tokio::select! {
+            outcome = &mut outcome => return outcome,
+            () = cancelled.cancelled() => {}
+        }
+        // An agent that does not know the command yet will not start it.
+        let cancel = CancelOperation { target: operation };
+        let never = CancellationToken::new();
+        let (told, outcome) = tokio::join!(self.insist(machine, OperationId::random(), cancel, &never), outcome);
+        if let Err(failure) = told {
+            tracing::warn!(host = %machine, %operation, error = %failure, "the host could not be told to cancel");
+        }
+        outcome
+    }
+
+    async fn insist<C: Command + Clone>(
+        &self,
+        machine: HostUuid,
+        operation: OperationId,
+        command: C,
+        cancelled: &CancellationToken,
+    ) -> Result<C::Reply, Failure> {
         loop {
-            match self.fleet.call(machine, operation, command.clone()).await {
+            // A cancelled command takes no time, and waits for no slot. Nor does one whose host is away.
+            let slot = cancelled.run_until_cancelled(self.slots.enter(machine, C::NAME)).await;
+            let outcome = self.fleet.call(machine, operation, command.clone()).await;
+            drop(slot);
+            match outcome {
                 Ok(reply) => return Ok(reply),
                 Err(CallError::Agent(error)) => return Err(error.into()),
                 Err(error @ (CallError::Lost { .. } | CallError::NotConnected { .. })) => {
@@ -307,7 +351,7 @@ async fn sweep(node: Arc<Node>) {
     loop {
         let now = Timestamp::now();
         let kept_from =
-            Timestamp::from_millis(now.millis() - i64::try_from(JOB_LIFETIME.as_millis()).unwrap_or(i64::MAX));
+            Timestamp::from_millis(now.millis() - i64::try_from(JOB_EXPIRY.as_millis()).unwrap_or(i64::MAX));
         let swept = node
             .store
             .write(move |tx| {

@@ -6,12 +6,14 @@ use anyhow::{Context, anyhow};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ring::{
     aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    hmac,
     rand::{SecureRandom, SystemRandom},
 };
 
 /// Seals secrets that have to survive a restart.
 pub struct Seal {
     key: LessSafeKey,
+    marks: hmac::Key,
 }
 
 const KEY_LEN: usize = 32;
@@ -31,9 +33,17 @@ impl Seal {
             }
             Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
         };
+        // A key of its own for each purpose.
+        let master = hmac::Key::new(hmac::HMAC_SHA256, &key);
+        let marks = hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&master, b"marks").as_ref());
         let key = UnboundKey::new(&CHACHA20_POLY1305, &key)
             .map_err(|_| anyhow!("{} does not hold a key of {KEY_LEN} bytes", path.display()))?;
-        Ok(Self { key: LessSafeKey::new(key) })
+        Ok(Self { key: LessSafeKey::new(key), marks })
+    }
+
+    /// A mark that is the same for the same bytes, and that nobody can make without the key.
+    pub fn mark(&self, bytes: &[u8]) -> String {
+        STANDARD.encode(hmac::sign(&self.marks, bytes))
     }
 
     /// The text sealed.
@@ -71,5 +81,14 @@ mod tests {
         assert!(!sealed.contains("hunter2"));
         assert_eq!(Seal::open_or_create(&dir.path().join("a")).unwrap().open(&sealed).unwrap(), "hunter2");
         assert!(Seal::open_or_create(&dir.path().join("b")).unwrap().open(&sealed).is_err());
+    }
+
+    #[test]
+    fn a_mark_is_the_same_for_the_same_bytes_and_key_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let seal = |name: &str| Seal::open_or_create(&dir.path().join(name)).unwrap();
+        assert_eq!(seal("a").mark(b"x"), seal("a").mark(b"x"));
+        assert_ne!(seal("a").mark(b"x"), seal("a").mark(b"y"));
+        assert_ne!(seal("a").mark(b"x"), seal("b").mark(b"x"));
     }
 }

@@ -11,7 +11,7 @@ set -euo pipefail
 
 build=(build-essential pkg-config libvirt-dev cmake)
 lab=(mmdebstrap systemd-container sshpass openssh-client iproute2 iputils-ping nftables curl util-linux
-  mtools dosfstools e2fsprogs fdisk kmod syslinux syslinux-common isolinux xorriso cpio lz4 qemu-utils shellcheck)
+  mtools dosfstools e2fsprogs fdisk kmod syslinux syslinux-common isolinux xorriso cpio lz4 qemu-utils python3-venv shellcheck)
 demo=(libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils ovmf dnsmasq-base nftables iproute2 curl jq)
 
 fuzz=(python3 python3-venv iproute2 curl jq)

@@ -10,6 +10,7 @@ mod image_server;
 mod lab;
 mod management;
 mod patience;
+mod published_client;
 mod site;
 
 pub use client::{ApiError, Call, Client, text};
@@ -17,6 +18,7 @@ pub use footprint::Footprint;
 pub use guest::{Console, userdata_tag};
 pub use image_server::ImageServer;
 pub use lab::{Kind, Lab, LabHost, PASSWORD};
-pub use management::Management;
+pub use management::{ADMIN_PASSWORD, Management};
 pub use patience::{ALWAYS, AS_AN_EVENT, eventually};
+pub use published_client::published_client_lives_through;
 pub use site::{GUEST_MEMORY_BYTES, IMAGE_STORE, PRIMARY_STORAGE, Site};

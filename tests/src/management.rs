@@ -16,7 +16,8 @@ use tempfile::TempDir;
 
 use crate::{ALWAYS, Client, patience::quietly};
 
-const ADMIN_PASSWORD: &str = "a password of the tests";
+/// The password of the account `admin`.
+pub const ADMIN_PASSWORD: &str = "a password of the tests";
 /// How much of its log is shown when a test fails.
 const LOG_LINES_SHOWN: usize = 80;
 
@@ -89,6 +90,11 @@ impl Management {
     /// When the node does not let it in.
     pub fn client(&self) -> Client {
         Client::login(&self.address, ADMIN_PASSWORD).unwrap()
+    }
+
+    /// Where it serves its API, such as `127.0.0.1:8080`.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// Kills it, as a crash would.

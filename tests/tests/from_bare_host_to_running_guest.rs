@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use gantry_tests::{Client, Kind, Lab, LabHost, Management, PASSWORD, Site, text, userdata_tag};
+use gantry_tests::{
+    Client, Kind, Lab, LabHost, Management, PASSWORD, Site, published_client_lives_through, text, userdata_tag,
+};
 use serde_json::json;
 
 /// Reports how often this disk was booted.
@@ -132,6 +134,8 @@ fn a_vm_goes_through_its_life_and_leaves_nothing() {
     assert!(client.query("/vm-instances", &[&format!("uuid={vm}")]).is_empty());
     assert!(client.query("/vm-instances/nics", &[&of_vm]).is_empty());
     assert!(client.query("/volumes", &[&of_vm]).is_empty());
+    // The same by the other door leaves as little.
+    published_client_lives_through(&node, &site.vm_params("commuter"));
     assert!(host.domains().is_empty());
     assert_eq!(capacity(&client, &site), capacity_before);
     // What remains is the image that the next VM starts from.

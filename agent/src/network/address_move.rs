@@ -13,7 +13,7 @@ use rtnetlink::packet_route::{
     route::{RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteNextHopFlags, RouteProtocol, RouteType},
 };
 
-use super::netlink::{Link, Netlink, failed, unless};
+use super::netlink::{Link, Netlink, answer, unless};
 
 /// The kernel's own table of local addresses; its entries come and go with the addresses.
 const LOCAL_TABLE: u8 = 255;
@@ -95,7 +95,7 @@ impl Addressing {
             let operation = format!("add {} to {}", describe(address), link.name);
             let mut request = netlink.handle().address().add(link.index, IpAddr::from([0, 0, 0, 0]), 0);
             *request.message_mut() = address_on(address, link);
-            unless(&[libc::EEXIST], request.execute().await).map_err(failed(operation))?;
+            answer(operation, unless(&[libc::EEXIST], request.execute())).await?;
         }
         Ok(())
     }
@@ -105,8 +105,8 @@ impl Addressing {
         for route in &self.routes {
             let message = route_through(route, from.index, to.index);
             // EEXIST: it is there, as the automatic route of an address for example.
-            let outcome = netlink.handle().route().add(message).replace().execute().await;
-            unless(&[libc::EEXIST], outcome).map_err(failed(format!("move a route to {}", to.name)))?;
+            let request = netlink.handle().route().add(message).replace().execute();
+            answer(format!("move a route to {}", to.name), unless(&[libc::EEXIST], request)).await?;
         }
         Ok(())
     }
@@ -115,8 +115,8 @@ impl Addressing {
     pub(super) async fn remove_addresses(&self, netlink: &Netlink, link: &Link) -> Result<(), AgentError> {
         for address in self.addresses.iter().rev() {
             let operation = format!("remove {} from {}", describe(address), link.name);
-            let outcome = netlink.handle().address().del(address_on(address, link)).execute().await;
-            unless(&[libc::EADDRNOTAVAIL, libc::ENODEV], outcome).map_err(failed(operation))?;
+            let request = netlink.handle().address().del(address_on(address, link)).execute();
+            answer(operation, unless(&[libc::EADDRNOTAVAIL, libc::ENODEV], request)).await?;
         }
         Ok(())
     }
@@ -126,8 +126,8 @@ impl Addressing {
 pub(super) async fn remove_routes(netlink: &Netlink, link: &Link) -> Result<(), AgentError> {
     for route in netlink.routes().await?.iter().filter(|route| is_movable(route, link.index)) {
         let message = route_through(route, link.index, link.index);
-        let outcome = netlink.handle().route().del(message).execute().await;
-        unless(&[libc::ESRCH], outcome).map_err(failed(format!("remove a route through {}", link.name)))?;
+        let request = netlink.handle().route().del(message).execute();
+        answer(format!("remove a route through {}", link.name), unless(&[libc::ESRCH], request)).await?;
     }
     Ok(())
 }

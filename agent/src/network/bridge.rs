@@ -96,7 +96,7 @@ async fn build(
         addressing.remove_addresses(netlink, physical).await?;
         remove_routes(netlink, physical).await?;
         if configuration.is_some() || networkd::has_files(bridge) {
-            networkd::reload().await?;
+            networkd::reload(paths).await?;
         }
         record(true)?;
         Ok(made)
@@ -148,9 +148,10 @@ async fn unmake(
         }
         netlink.remove(&made).await?;
     }
-    if networkd::has_files(bridge) {
-        networkd::take_back(bridge)?;
-        networkd::reload().await?;
+    let known_to_networkd = networkd::has_files(bridge);
+    networkd::take_back(bridge)?;
+    if known_to_networkd {
+        networkd::reload(paths).await?;
     }
     record::remove(&paths.bridge(&bridge.name))
 }

@@ -28,6 +28,7 @@ use super::{
 
 const SERVER_PORT: u16 = 67;
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
+const STOP_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Serves DHCP on the network: starts dnsmasq, or brings the running one up to date without dropping a lease.
 pub(super) async fn ensure(paths: &NetworkPaths, network: &Network) -> Result<(), AgentError> {
@@ -46,7 +47,7 @@ pub(super) async fn ensure(paths: &NetworkPaths, network: &Network) -> Result<()
     match running(&files) {
         Some(pid) if options_changed => signal(pid, Signal::SIGHUP),
         Some(_) => Ok(()),
-        None => start(network, &files).await,
+        None => start(paths, network, &files).await,
     }
 }
 
@@ -82,7 +83,7 @@ pub(super) async fn add_lease(
     let changed = record::write(&path, line.as_bytes(), Readers::All)?;
     if mark_secondary(&files, nic)? && running(&files).is_some() {
         stop(&files).await?;
-        return start(network, &files).await;
+        return start(paths, network, &files).await;
     }
     // A new file is noticed at once; the old content of a changed one is dropped only on the signal.
     match running(&files) {
@@ -127,12 +128,12 @@ pub(super) async fn remove_lease(paths: &NetworkPaths, network: &Network, nic: &
     running(&files).map_or(Ok(()), |pid| signal(pid, Signal::SIGHUP))
 }
 
-async fn start(network: &Network, files: &DhcpFiles<'_>) -> Result<(), AgentError> {
+async fn start(paths: &NetworkPaths, network: &Network, files: &DhcpFiles<'_>) -> Result<(), AgentError> {
     record::remove(&files.pid())?;
     let namespace = namespace_file(&service_namespace::name(network.l3_network));
     // dnsmasq returns when its child, a session of its own, is ready to answer.
     let arguments = [format!("--net={}", namespace.display()), "dnsmasq".to_owned(), configuration_argument(files)];
-    program::run("nsenter", &arguments.each_ref().map(String::as_str), "").await?;
+    program::run(paths, "nsenter", &arguments.each_ref().map(String::as_str)).await?;
     if running(files).is_none() {
         return Err(AgentError::Program {
             program: "dnsmasq".to_owned(),
@@ -145,28 +146,38 @@ async fn start(network: &Network, files: &DhcpFiles<'_>) -> Result<(), AgentErro
 
 async fn stop(files: &DhcpFiles<'_>) -> Result<(), AgentError> {
     let Some(pid) = running(files) else { return record::remove(&files.pid()) };
-    signal(pid, Signal::SIGTERM)?;
-    let gone = async {
-        while running(files).is_some() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+    // One that does not end when asked is made to.
+    for request in [Signal::SIGTERM, Signal::SIGKILL] {
+        signal(pid, request)?;
+        // Not by its pid file: it removes that some time before it ends, and holds the port until then.
+        let gone = async {
+            while serves(files, pid) {
+                tokio::time::sleep(STOP_INTERVAL).await;
+            }
+        };
+        if tokio::time::timeout(STOP_DEADLINE, gone).await.is_ok() {
+            return record::remove(&files.pid());
         }
-    };
-    if tokio::time::timeout(STOP_DEADLINE, gone).await.is_err() {
-        signal(pid, Signal::SIGKILL)?;
     }
-    record::remove(&files.pid())
+    let operation = format!("the end of dnsmasq, process {pid},");
+    Err(AgentError::Timeout { operation, seconds: 2 * STOP_DEADLINE.as_secs() })
 }
 
 fn configuration_argument(files: &DhcpFiles<'_>) -> String {
     format!("--conf-file={}", files.configuration().display())
 }
 
-/// The running dnsmasq of these files. Its command line is compared, because pids are used again.
+/// The running dnsmasq of these files.
 fn running(files: &DhcpFiles<'_>) -> Option<Pid> {
     let pid: i32 = fs::read_to_string(files.pid()).ok()?.trim().parse().ok()?;
-    let command_line = fs::read(Path::new("/proc").join(pid.to_string()).join("cmdline")).ok()?;
+    Some(Pid::from_raw(pid)).filter(|pid| serves(files, *pid))
+}
+
+/// Whether the process is the dnsmasq of these files. Its command line is compared, because pids are used again.
+fn serves(files: &DhcpFiles<'_>, pid: Pid) -> bool {
     let argument = configuration_argument(files);
-    command_line.split(|byte| *byte == 0).any(|part| part == argument.as_bytes()).then(|| Pid::from_raw(pid))
+    fs::read(Path::new("/proc").join(pid.to_string()).join("cmdline"))
+        .is_ok_and(|command_line| command_line.split(|byte| *byte == 0).any(|part| part == argument.as_bytes()))
 }
 
 fn signal(pid: Pid, signal: Signal) -> Result<(), AgentError> {

@@ -9,6 +9,7 @@ use super::{
     HostNetworks, dhcp, dhcp_options, isolation,
     netlink::Link,
     packet_filter::{self, Element},
+    program,
     record::{self, BridgeRecord, NetworkRecord, VmRecord},
     service_namespace, userdata,
     userdata_server::UserdataServer,
@@ -30,7 +31,9 @@ impl HostNetworks {
     }
 
     pub(super) async fn restore(&self) -> Result<(), AgentError> {
-        let mut outcome = self.load_filter().await;
+        let mut outcome = program::wait_for_earlier(&self.paths).await;
+        outcome = first_error(outcome, record::remove_half_written(&self.paths.root()), "records");
+        outcome = first_error(outcome, self.load_filter().await, "packet filter");
         for BridgeRecord { bridge, .. } in record::load_all(&self.paths.bridges())? {
             let restored = self.ensure_bridge(&bridge).await.map(|_| ());
             outcome = first_error(outcome, restored, &format!("bridge {}", bridge.name));
@@ -83,7 +86,7 @@ impl HostNetworks {
     pub(super) async fn remove_network(&self, l3_network: L3NetworkUuid) -> Result<(), AgentError> {
         let _network = self.network_locks.lock(l3_network).await;
         let Some(network) = self.network(l3_network)? else {
-            return service_namespace::remove(l3_network).await;
+            return service_namespace::remove(&self.paths, l3_network).await;
         };
         for VmRecord { vm, nics, .. } in self.vms()? {
             if nics.iter().any(|nic| nic.l3_network == l3_network) {
@@ -118,13 +121,13 @@ impl HostNetworks {
             dhcp::remove(&self.paths, network).await?;
         }
         let Some(service_address) = network.service_address.filter(|_| isolation::has_services(network)) else {
-            return service_namespace::remove(l3_network).await;
+            return service_namespace::remove(&self.paths, l3_network).await;
         };
         let same_namespace = before.is_none_or(|before| shape(before) == shape(network));
         if !same_namespace || !service_namespace::is_joined(l3_network, bridge).await? {
             self.userdata_servers.lock().remove(&l3_network);
             dhcp::pause(&self.paths, network).await?;
-            service_namespace::make(network, service_address, bridge).await?;
+            service_namespace::make(&self.paths, network, service_address, bridge).await?;
         }
         for VmRecord { vm, nics, guest_data } in self.vms()? {
             for nic in nics.iter().filter(|nic| nic.l3_network == l3_network) {
@@ -150,7 +153,7 @@ impl HostNetworks {
         let l3_network = network.l3_network;
         self.userdata_servers.lock().remove(&l3_network);
         dhcp::remove(&self.paths, network).await?;
-        service_namespace::remove(l3_network).await?;
+        service_namespace::remove(&self.paths, l3_network).await?;
         record::remove(&self.paths.guests(l3_network))?;
         record::remove(&self.paths.network(l3_network))?;
         self.load_filter().await
@@ -168,7 +171,7 @@ impl HostNetworks {
     }
 
     pub(super) async fn load_filter_locked(&self) -> Result<(), AgentError> {
-        packet_filter::replace(self.all_elements()?).await
+        packet_filter::replace(&self.paths, self.all_elements()?).await
     }
 
     pub(super) fn all_elements(&self) -> Result<Vec<Element>, AgentError> {

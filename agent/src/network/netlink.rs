@@ -1,5 +1,7 @@
 //! The kernel's interfaces, addresses and routes.
 
+use std::{future::Future, time::Duration};
+
 use futures_util::TryStreamExt;
 use gantry_common::{agent::AgentError, net::MacAddress};
 use rtnetlink::{
@@ -12,6 +14,9 @@ use rtnetlink::{
     },
 };
 use tokio::task::JoinHandle;
+
+/// Far more than the kernel takes, which may have other programs' changes to do first.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A connection to the kernel. Short-lived: one per operation.
 pub(super) struct Netlink {
@@ -75,21 +80,32 @@ impl Link {
     }
 }
 
-/// An error of the change `operation`, in the kernel's words.
-pub(super) fn failed(operation: impl Into<String>) -> impl FnOnce(rtnetlink::Error) -> AgentError {
+/// Waits for the kernel's answer to a request, and puts an error in its words.
+///
+/// # Errors
+/// [`AgentError::Network`] when it refuses, [`AgentError::Timeout`] when the answer does not come: the library drops an
+/// answer that it cannot decode, and waits on.
+pub(super) async fn answer<T>(
+    operation: impl Into<String>,
+    request: impl Future<Output = Result<T, rtnetlink::Error>>,
+) -> Result<T, AgentError> {
     let operation = operation.into();
-    move |error| {
-        let reason = match error {
-            rtnetlink::Error::NetlinkError(message) => message.to_io().to_string(),
-            other => other.to_string(),
-        };
-        AgentError::Network { operation, reason }
+    match tokio::time::timeout(DEADLINE, request).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(rtnetlink::Error::NetlinkError(message))) => {
+            Err(AgentError::Network { operation, reason: message.to_io().to_string() })
+        }
+        Ok(Err(other)) => Err(AgentError::Network { operation, reason: other.to_string() }),
+        Err(_) => Err(AgentError::Timeout { operation, seconds: DEADLINE.as_secs() }),
     }
 }
 
 /// Takes an error of one of the kinds in `expected` (numbers of `errno`) as a success.
-pub(super) fn unless(expected: &[i32], outcome: Result<(), rtnetlink::Error>) -> Result<(), rtnetlink::Error> {
-    match outcome {
+pub(super) async fn unless(
+    expected: &[i32],
+    request: impl Future<Output = Result<(), rtnetlink::Error>>,
+) -> Result<(), rtnetlink::Error> {
+    match request.await {
         Err(rtnetlink::Error::NetlinkError(message)) if expected.contains(&message.raw_code().abs()) => Ok(()),
         other => other,
     }
@@ -109,22 +125,24 @@ impl Netlink {
     }
 
     pub(super) async fn links(&self) -> Result<Vec<Link>, AgentError> {
-        let messages: Vec<_> =
-            self.handle.link().get().execute().try_collect().await.map_err(failed("list the interfaces"))?;
+        let request = self.handle.link().get().execute().try_collect::<Vec<_>>();
+        let messages = answer("list the interfaces", request).await?;
         Ok(messages.into_iter().map(Link::parse).collect())
     }
 
     pub(super) async fn link(&self, name: &str) -> Result<Option<Link>, AgentError> {
-        match self.handle.link().get().match_name(name).execute().try_next().await {
-            Ok(message) => Ok(message.map(Link::parse)),
-            Err(rtnetlink::Error::NetlinkError(message)) if message.raw_code().abs() == nix::libc::ENODEV => Ok(None),
-            Err(error) => Err(failed(format!("look for the interface {name}"))(error)),
-        }
+        let request = async {
+            match self.handle.link().get().match_name(name).execute().try_next().await {
+                Err(rtnetlink::Error::NetlinkError(error)) if error.raw_code().abs() == nix::libc::ENODEV => Ok(None),
+                found => found,
+            }
+        };
+        Ok(answer(format!("look for the interface {name}"), request).await?.map(Link::parse))
     }
 
     pub(super) async fn addresses(&self, index: u32) -> Result<Vec<AddressMessage>, AgentError> {
         let request = self.handle.address().get().set_link_index_filter(index);
-        request.execute().try_collect().await.map_err(failed("list the addresses"))
+        answer("list the addresses", request.execute().try_collect()).await
     }
 
     pub(super) async fn routes(&self) -> Result<Vec<RouteMessage>, AgentError> {
@@ -132,9 +150,8 @@ impl Netlink {
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let mut filter = RouteMessage::default();
             filter.header.address_family = family;
-            let found: Vec<_> =
-                self.handle.route().get(filter).execute().try_collect().await.map_err(failed("list the routes"))?;
-            routes.extend(found);
+            let request = self.handle.route().get(filter).execute().try_collect::<Vec<_>>();
+            routes.extend(answer("list the routes", request).await?);
         }
         Ok(routes)
     }
@@ -151,7 +168,7 @@ impl Netlink {
             .nf_call_ip6tables(false)
             .nf_call_arptables(false)
             .build();
-        self.handle.link().add(message).execute().await.map_err(failed(format!("make the bridge {name}")))
+        answer(format!("make the bridge {name}"), self.handle.link().add(message).execute()).await
     }
 
     /// Sets the MTU. On a bridge it stays as set, whatever its ports have.
@@ -177,11 +194,11 @@ impl Netlink {
     }
 
     pub(super) async fn remove(&self, link: &Link) -> Result<(), AgentError> {
-        let outcome = self.handle.link().del(link.index).execute().await;
-        unless(&[nix::libc::ENODEV], outcome).map_err(failed(format!("remove {}", link.name)))
+        let request = self.handle.link().del(link.index).execute();
+        answer(format!("remove {}", link.name), unless(&[nix::libc::ENODEV], request)).await
     }
 
     async fn change(&self, message: LinkMessage, operation: String) -> Result<(), AgentError> {
-        self.handle.link().set(message).execute().await.map_err(failed(operation))
+        answer(operation, self.handle.link().set(message).execute()).await
     }
 }

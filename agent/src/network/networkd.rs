@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fs, path::Path, path::PathBuf};
 
 use gantry_common::agent::{AgentError, Bridge};
 
-use super::{netlink::Link, program, record};
+use super::{netlink::Link, paths::NetworkPaths, program, record};
 
 const STATE: &str = "/run/systemd/netif";
 const RUNTIME: &str = "/run/systemd/network";
@@ -85,8 +85,8 @@ pub(super) fn take_back(bridge: &Bridge) -> Result<(), AgentError> {
 }
 
 /// Makes networkd read its files again.
-pub(super) async fn reload() -> Result<(), AgentError> {
-    program::run("networkctl", &["reload"], "").await.map(|_| ())
+pub(super) async fn reload(paths: &NetworkPaths) -> Result<(), AgentError> {
+    program::run(paths, "networkctl", &["reload"]).await.map(|_| ())
 }
 
 fn drop_ins(configuration: &Path) -> Vec<PathBuf> {

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use gantry_common::agent::{AgentError, Network, Nic};
 
-use super::{anti_spoofing, isolation, program};
+use super::{anti_spoofing, isolation, paths::NetworkPaths, program};
 
 const TABLE: &str = "bridge gantry";
 
@@ -32,7 +32,7 @@ pub(super) fn nic_elements(nic: &Nic, network: &Network) -> Vec<Element> {
 }
 
 /// The table with these elements, replacing the one there is in one step.
-pub(super) async fn replace(mut elements: Vec<Element>) -> Result<(), AgentError> {
+pub(super) async fn replace(paths: &NetworkPaths, mut elements: Vec<Element>) -> Result<(), AgentError> {
     elements.sort();
     elements.dedup();
     // Naming the table first makes the removal succeed where there is none.
@@ -41,22 +41,23 @@ pub(super) async fn replace(mut elements: Vec<Element>) -> Result<(), AgentError
         let _ = write!(script, "table {TABLE} {{\n{}{}}}\n", anti_spoofing::RULES, isolation::RULES);
         write_elements(&mut script, "add", &elements);
     }
-    nft(&script).await
+    nft(paths, &script).await
 }
 
 /// Adds and removes elements in one step.
-pub(super) async fn change(added: &[Element], removed: &[Element]) -> Result<(), AgentError> {
+pub(super) async fn change(paths: &NetworkPaths, added: &[Element], removed: &[Element]) -> Result<(), AgentError> {
     let mut script = String::new();
     // Adding first makes the removal succeed where there is no such element.
     write_elements(&mut script, "add", removed);
     write_elements(&mut script, "delete", removed);
     write_elements(&mut script, "add", added);
-    if script.is_empty() { Ok(()) } else { nft(&script).await }
+    if script.is_empty() { Ok(()) } else { nft(paths, &script).await }
 }
 
 /// Whether the table is there: another program may have flushed the whole rule set.
-pub(super) async fn is_loaded() -> Result<bool, AgentError> {
-    Ok(program::run("nft", &["list", "tables", "bridge"], "").await?.lines().any(|line| line == "table bridge gantry"))
+pub(super) async fn is_loaded(paths: &NetworkPaths) -> Result<bool, AgentError> {
+    let tables = program::run(paths, "nft", &["list", "tables", "bridge"]).await?;
+    Ok(tables.lines().any(|line| line == "table bridge gantry"))
 }
 
 fn write_elements(script: &mut String, verb: &str, elements: &[Element]) {
@@ -65,6 +66,6 @@ fn write_elements(script: &mut String, verb: &str, elements: &[Element]) {
     }
 }
 
-async fn nft(script: &str) -> Result<(), AgentError> {
-    program::run("nft", &["-f", "-"], script).await.map(|_| ())
+async fn nft(paths: &NetworkPaths, script: &str) -> Result<(), AgentError> {
+    program::feed(paths, "nft", &["-f", "-"], script).await
 }

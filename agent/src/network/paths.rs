@@ -23,6 +23,11 @@ impl NetworkPaths {
         self.run_dir.join("network")
     }
 
+    /// Held by every program that the agent runs, until it ends; see [`super::program`].
+    pub(super) fn programs_lock(&self) -> PathBuf {
+        self.root().join("programs.lock")
+    }
+
     /// One file per bridge that Gantry made.
     pub(super) fn bridges(&self) -> PathBuf {
         self.root().join("bridges")

@@ -14,6 +14,9 @@ use gantry_common::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+const TEMPORARY_PREFIX: &str = ".";
+const TEMPORARY_SUFFIX: &str = ".new";
+
 /// A bridge that Gantry made. A bridge without such a record belongs to the host's administrator and is never removed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct BridgeRecord {
@@ -71,20 +74,24 @@ pub(super) fn make_directory(path: &Path, readers: Readers) -> Result<(), AgentE
         .map_err(|error| AgentError::file(path, error))
 }
 
+/// What a file is called while it is written. dnsmasq takes no notice of names that begin with a dot.
+fn temporary(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_str()?;
+    Some(path.with_file_name(format!("{TEMPORARY_PREFIX}{name}{TEMPORARY_SUFFIX}")))
+}
+
 /// Replaces a file in one step: a reader sees the old content or the new, never a part. Returns whether the content
 /// changed. There is no fsync: these files do not outlive a reboot.
 pub(super) fn write(path: &Path, content: &[u8], readers: Readers) -> Result<bool, AgentError> {
     if fs::read(path).is_ok_and(|old| old == content) {
         return Ok(false);
     }
-    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+    let (Some(directory), Some(temporary)) = (path.parent(), temporary(path)) else {
         return Err(AgentError::file(path, "not a file's path"));
     };
     if !directory.is_dir() {
         make_directory(directory, readers)?;
     }
-    // dnsmasq takes no notice of names that begin with a dot.
-    let temporary = directory.join(format!(".{}.new", name.to_string_lossy()));
     let written = (|| {
         let _ = fs::remove_file(&temporary);
         let mut file =
@@ -142,9 +149,36 @@ pub(super) fn load_all<T: DeserializeOwned>(directory: &Path) -> Result<Vec<T>, 
     paths_in(directory)?.iter().filter_map(|path| load(path).transpose()).collect()
 }
 
-/// Removes a file, or a directory with all in it; one that is not there is a success.
+/// Removes a file, half-written or whole, or a directory with all in it; one that is not there is a success.
 pub(super) fn remove(path: &Path) -> Result<(), AgentError> {
-    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    if path.is_dir() {
+        return gone(path, fs::remove_dir_all(path));
+    }
+    if let Some(temporary) = temporary(path) {
+        gone(&temporary, fs::remove_file(&temporary))?;
+    }
+    gone(path, fs::remove_file(path))
+}
+
+/// Removes the files in a directory, and in those in it, that an agent was killed over writing.
+pub(super) fn remove_half_written(directory: &Path) -> Result<(), AgentError> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) => return gone(directory, Err(error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(|error| AgentError::file(directory, error))?;
+        let (name, path) = (entry.file_name(), entry.path());
+        if path.is_dir() {
+            remove_half_written(&path)?;
+        } else if name.to_str().is_some_and(|it| it.starts_with(TEMPORARY_PREFIX) && it.ends_with(TEMPORARY_SUFFIX)) {
+            gone(&path, fs::remove_file(&path))?;
+        }
+    }
+    Ok(())
+}
+
+fn gone(path: &Path, removed: std::io::Result<()>) -> Result<(), AgentError> {
     match removed {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(AgentError::file(path, error)),
         _ => Ok(()),
@@ -174,6 +208,23 @@ mod tests {
         remove(&path).unwrap();
         assert!(load::<VmRecord>(&path).unwrap().is_none());
         assert!(load_all::<VmRecord>(&path).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_was_half_written_is_removed_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let whole = directory.path().join("vms/whole.json");
+        write(&whole, b"{}", Readers::Root).unwrap();
+        let half_written = temporary(&directory.path().join("vms/half.json")).unwrap();
+        fs::write(&half_written, "{").unwrap();
+        remove_half_written(directory.path()).unwrap();
+        assert!(whole.exists() && !half_written.exists());
+
+        let replaced = temporary(&whole).unwrap();
+        fs::write(&replaced, "{").unwrap();
+        remove(&whole).unwrap();
+        assert!(!whole.exists() && !replaced.exists());
+        remove_half_written(&directory.path().join("none")).unwrap();
     }
 
     #[test]

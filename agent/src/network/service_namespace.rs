@@ -4,7 +4,7 @@
 //! namespace with the same addresses and the same MAC address, so a guest that moved to another host goes on at once;
 //! the packet filter keeps each host's guests to their own.
 
-use std::{fs, io, net::Ipv4Addr, thread};
+use std::{fs, io, net::Ipv4Addr, thread, time::Duration};
 
 use gantry_common::{
     agent::{AgentError, Network},
@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::{
     netlink::{Link, Netlink},
-    paths::namespace_file,
+    paths::{NetworkPaths, namespace_file},
     program,
 };
 
@@ -25,6 +25,8 @@ pub(super) const USERDATA_ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 /// The interface inside the namespace.
 pub(super) const INNER_INTERFACE: &str = "eth0";
 const PORT_PREFIX: &str = "gsv";
+/// For what is done inside the namespace.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// As much of a network's id as fits an interface name.
 fn short_id(l3_network: L3NetworkUuid) -> String {
@@ -63,21 +65,31 @@ pub(super) async fn is_joined(l3_network: L3NetworkUuid, bridge: &Link) -> Resul
 }
 
 /// Makes the namespace anew, joined to `bridge`.
-pub(super) async fn make(network: &Network, service_address: Ipv4Addr, bridge: &Link) -> Result<(), AgentError> {
-    remove(network.l3_network).await?;
-    let outcome = make_parts(network, service_address, bridge).await;
+pub(super) async fn make(
+    paths: &NetworkPaths,
+    network: &Network,
+    service_address: Ipv4Addr,
+    bridge: &Link,
+) -> Result<(), AgentError> {
+    remove(paths, network.l3_network).await?;
+    let outcome = make_parts(paths, network, service_address, bridge).await;
     if outcome.is_err()
-        && let Err(error) = remove(network.l3_network).await
+        && let Err(error) = remove(paths, network.l3_network).await
     {
         tracing::error!(%error, namespace = name(network.l3_network), "half-made namespace left behind");
     }
     outcome
 }
 
-async fn make_parts(network: &Network, service_address: Ipv4Addr, bridge: &Link) -> Result<(), AgentError> {
+async fn make_parts(
+    paths: &NetworkPaths,
+    network: &Network,
+    service_address: Ipv4Addr,
+    bridge: &Link,
+) -> Result<(), AgentError> {
     let namespace = name(network.l3_network);
     let port = port_name(network.l3_network);
-    program::run("ip", &["netns", "add", &namespace], "").await?;
+    program::run(paths, "ip", &["netns", "add", &namespace]).await?;
     // Forwarding is inherited from the host; this namespace is no router. An ARP request for a guest carries the
     // service address: guests need not answer 169.254.169.254, which is not in their subnet.
     in_namespace(network.l3_network, || {
@@ -91,7 +103,7 @@ async fn make_parts(network: &Network, service_address: Ipv4Addr, bridge: &Link)
         mtu = bridge.mtu,
         mac = mac(network.l3_network),
     );
-    program::run("ip", &["-batch", "-"], &pair).await?;
+    program::feed(paths, "ip", &["-batch", "-"], &pair).await?;
     // The port is no interface of the host's own: it needs no link-local address. A kernel may lack IPv6.
     let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{port}/disable_ipv6"), "1");
     let mut inside = format!(
@@ -102,20 +114,20 @@ async fn make_parts(network: &Network, service_address: Ipv4Addr, bridge: &Link)
         inside.push_str(&format!("address add {USERDATA_ADDRESS}/32 dev {INNER_INTERFACE}\n"));
     }
     inside.push_str(&format!("link set dev {INNER_INTERFACE} up\n"));
-    program::run("ip", &["-netns", &namespace, "-batch", "-"], &inside).await?;
+    program::feed(paths, "ip", &["-netns", &namespace, "-batch", "-"], &inside).await?;
     // Last: a namespace that is joined is complete.
-    program::run("ip", &["link", "set", "dev", &port, "master", &bridge.name, "up"], "").await.map(|_| ())
+    program::run(paths, "ip", &["link", "set", "dev", &port, "master", &bridge.name, "up"]).await.map(|_| ())
 }
 
 /// Removes the namespace and its port; none is a success.
-pub(super) async fn remove(l3_network: L3NetworkUuid) -> Result<(), AgentError> {
+pub(super) async fn remove(paths: &NetworkPaths, l3_network: L3NetworkUuid) -> Result<(), AgentError> {
     let netlink = Netlink::open()?;
     if let Some(port) = netlink.link(&port_name(l3_network)).await? {
         netlink.remove(&port).await?;
     }
     let namespace = name(l3_network);
     if namespace_file(&namespace).exists() {
-        program::run("ip", &["netns", "delete", &namespace], "").await?;
+        program::run(paths, "ip", &["netns", "delete", &namespace]).await?;
     }
     Ok(())
 }
@@ -132,16 +144,18 @@ pub(super) async fn in_namespace<T: Send + 'static>(
         setns(fs::File::open(file)?, CloneFlags::CLONE_NEWNET)?;
         work()
     };
-    let outcome = match thread::Builder::new().name("namespace".to_owned()).spawn(move || {
+    let spawned = thread::Builder::new().name("namespace".to_owned()).spawn(move || {
         let _ = sender.send(enter_and_work());
-    }) {
-        Ok(_) => receiver.await.unwrap_or_else(|_| Err(io::Error::other("the thread ended early"))),
+    });
+    let operation = format!("work in the network namespace {namespace}");
+    let outcome = match spawned {
+        Ok(_) => tokio::time::timeout(DEADLINE, receiver)
+            .await
+            .map_err(|_| AgentError::Timeout { operation: operation.clone(), seconds: DEADLINE.as_secs() })?
+            .unwrap_or_else(|_| Err(io::Error::other("the thread ended early"))),
         Err(error) => Err(error),
     };
-    outcome.map_err(|error| AgentError::Network {
-        operation: format!("work in the network namespace {namespace}"),
-        reason: error.to_string(),
-    })
+    outcome.map_err(|error| AgentError::Network { operation, reason: error.to_string() })
 }
 
 #[cfg(test)]

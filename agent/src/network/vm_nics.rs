@@ -50,7 +50,7 @@ impl HostNetworks {
         }
         outcome = outcome.and(self.revive_networks().await);
         let _filter = self.filter_lock.lock().await;
-        if !self.all_elements()?.is_empty() && !packet_filter::is_loaded().await? {
+        if !self.all_elements()?.is_empty() && !packet_filter::is_loaded(&self.paths).await? {
             tracing::warn!("the packet filter was removed by another program; loading it again");
             outcome = first_error(outcome, self.load_filter_locked().await, "packet filter");
         }
@@ -119,7 +119,7 @@ impl HostNetworks {
     }
 
     async fn change_filter(&self, added: &[Element], removed: &[Element]) -> Result<(), AgentError> {
-        match packet_filter::change(added, removed).await {
+        match packet_filter::change(&self.paths, added, removed).await {
             Ok(()) => Ok(()),
             Err(error) => {
                 // The table is not there yet, or another program flushed the rule set.

@@ -1,12 +1,16 @@
 //! Agents that come and go, and what is left behind.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    fs,
+    os::unix::fs::PermissionsExt,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
 
 use gantry_agent::network::NetworkPaths;
 
-use crate::world::{
-    Guest, SERVICE, assert_same, dnsmasq_pids, in_namespaces, is_running, network, nic, run, vm, wait_until,
-};
+use crate::world::{Guest, SERVICE, assert_same, dnsmasq_pids, in_namespaces, network, nic, run, vm, wait_until};
 
 const INSTANCE_ID: &str = "http://169.254.169.254/latest/meta-data/instance-id";
 
@@ -188,28 +192,70 @@ async fn agent_to_be_killed() {
     }
 }
 
+/// Starts [`agent_to_be_killed`]. It looks for programs in `directory` first.
+fn start_agent_to_be_killed(directory: &str) -> Child {
+    let path = format!("{directory}:{}", std::env::var("PATH").unwrap());
+    Command::new(std::env::current_exe().unwrap())
+        .args(["lifecycle::agent_to_be_killed", "--exact", "--ignored", "--nocapture"])
+        .env("PATH", path.trim_start_matches(':'))
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
 #[test]
 fn an_agent_killed_at_any_moment_leaves_what_the_next_one_can_clear() {
     in_namespaces("lifecycle::an_agent_killed_at_any_moment_leaves_what_the_next_one_can_clear", |world| async move {
         let before = world.snapshot();
         for round in 0..40u64 {
-            let mut agent = std::process::Command::new(std::env::current_exe().unwrap())
-                .args(["lifecycle::agent_to_be_killed", "--exact", "--ignored", "--nocapture"])
-                .stdout(std::process::Stdio::null())
-                .spawn()
-                .unwrap();
+            let mut agent = start_agent_to_be_killed("");
             // Moments spread over more than one turn of the agent's loop.
-            std::thread::sleep(std::time::Duration::from_millis(5 + 13 * round % 250));
+            std::thread::sleep(Duration::from_millis(5 + 13 * round % 250));
             assert!(agent.try_wait().unwrap().is_none(), "the agent failed by itself in round {round}");
             agent.kill().unwrap();
             agent.wait().unwrap();
-            // What it had started still runs for a moment, less than a new start of the agent takes.
-            wait_until("its programs end", || !["ip", "nft", "nsenter"].iter().any(|name| is_running(name)));
         }
         let networks = world.networks();
         networks.restore().await.unwrap();
         networks.sweep(&HashSet::new()).await.unwrap();
         networks.remove_bridge(&network().bridge).await.unwrap();
         assert_same(&world.snapshot(), &before);
+    });
+}
+
+#[test]
+fn programs_that_outlive_their_agent_are_waited_for() {
+    in_namespaces("lifecycle::programs_that_outlive_their_agent_are_waited_for", |world| async move {
+        let before = world.snapshot();
+        for program in ["nft", "ip", "dnsmasq"] {
+            // Stands in for the program, says that it was started, and becomes the program when told to.
+            let slow = tempfile::tempdir_in("/run").unwrap();
+            let (started, go) = (slow.path().join("started"), slow.path().join("go"));
+            let script = format!(
+                "#!/bin/sh\nPATH=${{PATH#*:}}\n: >{}\nuntil [ -e {} ]; do sleep 0.01; done\nexec {program} \"$@\"\n",
+                started.display(),
+                go.display()
+            );
+            let path = slow.path().join(program);
+            fs::write(&path, script).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+
+            let mut agent = start_agent_to_be_killed(slow.path().to_str().unwrap());
+            wait_until("the program was started", || started.exists());
+            agent.kill().unwrap();
+            agent.wait().unwrap();
+            let networks = std::sync::Arc::new(world.networks());
+            let mut restoring = tokio::spawn({
+                let networks = networks.clone();
+                async move { networks.restore().await }
+            });
+            let early = tokio::time::timeout(Duration::from_millis(500), &mut restoring).await;
+            assert!(early.is_err(), "restored while {program} was under way: {early:?}");
+            fs::write(&go, "").unwrap();
+            restoring.await.unwrap().unwrap();
+            networks.sweep(&HashSet::new()).await.unwrap();
+            networks.remove_bridge(&network().bridge).await.unwrap();
+            assert_same(&world.snapshot(), &before);
+        }
     });
 }

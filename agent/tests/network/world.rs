@@ -96,6 +96,7 @@ impl World {
         run(&format!("ip -n peer address add {PEER}/24 dev wire0"));
         run("ip -n peer link set wire0 up");
         run("ip -n peer link set lo up");
+        wait_until("the wire is plugged in at both ends", || !run("ip -o link show dev eth0").contains("NO-CARRIER"));
         Self { paths: NetworkPaths { run_dir: PathBuf::from("/run/gantry") } }
     }
 
@@ -128,6 +129,8 @@ fn walk(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     entries
         .flatten()
+        // Stays: whoever removed it would let go of those that hold it.
+        .filter(|entry| entry.file_name() != "programs.lock")
         .flat_map(|entry| if entry.path().is_dir() { walk(&entry.path()) } else { vec![entry.path()] })
         .collect()
 }
@@ -140,23 +143,15 @@ pub fn addresses(interface: &str) -> String {
         .collect()
 }
 
-/// The processes of that name; in the test's process namespace there are only its own.
-fn pids(name: &str) -> Vec<i32> {
+/// The running dnsmasqs; in the test's process namespace there are only its own.
+pub fn dnsmasq_pids() -> Vec<i32> {
     fs::read_dir("/proc")
         .unwrap()
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == name))
+        .filter(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == "dnsmasq"))
         .filter(|pid| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty()))
         .collect()
-}
-
-pub fn dnsmasq_pids() -> Vec<i32> {
-    pids("dnsmasq")
-}
-
-pub fn is_running(name: &str) -> bool {
-    !pids(name).is_empty()
 }
 
 pub fn bridge() -> Bridge {

@@ -17,6 +17,8 @@ pub struct Declaration {
     pub method: Method,
     /// Its paths below `/zstack/v1`, with `{name}` for parameters.
     pub paths: &'static [&'static str],
+    /// Further forms that the reference has and its clients do not use.
+    pub also: &'static [(Method, &'static str)],
     /// The keys that may wrap its parameters in the body; the first is the published one. Empty where it has no body.
     pub body_keys: Vec<String>,
     /// Its parameters.
@@ -33,6 +35,11 @@ impl Declaration {
     /// The first sentence of its description.
     pub fn summary(&self) -> &'static str {
         self.description.split_inclusive(". ").next().unwrap_or_default().trim_end()
+    }
+
+    /// The methods and paths it is called by.
+    pub fn routes(&self) -> impl Iterator<Item = (Method, &'static str)> {
+        self.paths.iter().map(|path| (self.method, *path)).chain(self.also.iter().copied())
     }
 
     /// Whether it is a query, which takes conditions, paging and the like and can answer `total` and `schema` as well.
@@ -227,6 +234,7 @@ macro_rules! draft {
                 required: <$type as $crate::api::ParameterType>::REQUIRED,
                 constraint: $crate::api::Constraint { $($constraint: Some($value),)* ..$crate::api::Constraint::NONE },
             }),*],
+            also: &[],
             body_keys: &[],
             open: false,
         };
@@ -250,6 +258,8 @@ pub struct Draft {
     pub method: Method,
     /// See [`Declaration::paths`].
     pub paths: &'static [&'static str],
+    /// See [`Declaration::also`].
+    pub also: &'static [(Method, &'static str)],
     /// See [`Declaration::answer`].
     pub answer: Answer,
     /// See [`Declaration::reply`].
@@ -311,6 +321,7 @@ impl Draft {
             section: self.section,
             method: self.method,
             paths: self.paths,
+            also: self.also,
             body_keys,
             parameters,
             answer: self.answer,

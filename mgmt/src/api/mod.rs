@@ -1,8 +1,13 @@
 //! The REST front: declarations of operations, and everything that follows from them.
 
+mod admission;
+mod call;
 mod chapter;
+mod classic;
 mod declaration;
 mod docs;
+mod limits;
+mod listener;
 pub mod openapi;
 mod operation;
 mod parameter;
@@ -11,9 +16,13 @@ mod request;
 mod router;
 mod server;
 mod session;
+mod turns;
 
+pub use call::*;
 pub use chapter::*;
 pub use declaration::*;
+pub use limits::Limits;
+pub use listener::serve;
 pub use operation::*;
 pub use parameter::*;
 pub use reply::*;
@@ -21,3 +30,4 @@ pub use request::*;
 pub use router::*;
 pub use server::*;
 pub use session::*;
+pub use turns::{Turn, Turns};

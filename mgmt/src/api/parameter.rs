@@ -1,6 +1,6 @@
 //! The types parameters have, and how their values are checked.
 
-use std::{collections::BTreeMap, net::Ipv4Addr, ops::RangeInclusive};
+use std::{collections::BTreeMap, fmt, net::Ipv4Addr, ops::RangeInclusive};
 
 use gantry_common::id;
 use serde_json::{Map, Number, Value};
@@ -15,6 +15,8 @@ pub enum ParameterKind {
     Text,
     /// Text that is kept from logs and stored sealed.
     Secret,
+    /// A JSON object, as such or as text. It may hold secrets: it is kept from logs and stored sealed.
+    Json,
     /// A resource's id.
     Uuid,
     /// An IPv4 address.
@@ -58,6 +60,7 @@ macro_rules! parameter_types {
 parameter_types! {
     Text: String;
     Secret: Secret;
+    Json: JsonText;
     Integer: u16, u32, u64, i32, i64;
     Boolean: bool;
     Ipv4: Ipv4Addr;
@@ -87,6 +90,7 @@ uuid_types!(
     AccountUuid,
     SessionUuid,
     JobUuid,
+    LongJobUuid,
     ZoneUuid,
     ClusterUuid,
     HostUuid,
@@ -110,17 +114,39 @@ impl<T: ParameterType> ParameterType for Option<T> {
     const REQUIRED: bool = false;
 }
 
+/// The text of a JSON object that is to be read later.
+#[derive(Clone, serde::Deserialize)]
+pub struct JsonText(String);
+
+impl JsonText {
+    /// The object.
+    pub fn into_object(self) -> Option<Map<String, Value>> {
+        serde_json::from_str(&self.0).ok()
+    }
+}
+
+impl fmt::Debug for JsonText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("******")
+    }
+}
+
 impl Parameter {
     /// The value in the form its type reads, or an error that names the parameter, the value and what is allowed.
     pub fn check(&self, value: Value) -> Result<Value, Failure> {
         let shown = match (&value, self.kind) {
-            (_, ParameterKind::Secret) => "******".to_owned(),
+            (_, ParameterKind::Secret | ParameterKind::Json) => "******".to_owned(),
             (Value::String(text), _) => text.clone(),
             (other, _) => other.to_string(),
         };
         let refuse = |remedy: &str| Failure::argument(&self.name, &shown, remedy);
         let checked = match self.kind {
             ParameterKind::Text | ParameterKind::Secret => text(value).ok_or_else(|| refuse("text is needed"))?,
+            ParameterKind::Json => match value {
+                Value::Object(_) => Value::String(value.to_string()),
+                Value::String(text) if serde_json::from_str::<Map<String, Value>>(&text).is_ok() => Value::String(text),
+                _ => return Err(refuse("a JSON object is needed, as such or as text")),
+            },
             ParameterKind::Uuid => uuid(value).ok_or_else(|| refuse(UUID))?,
             ParameterKind::Ipv4 => match &value {
                 Value::String(text) if text.parse::<Ipv4Addr>().is_ok() => value,

@@ -130,8 +130,8 @@ fn scalar(column: &resource::Column) -> ReplyType {
 
 fn list_item(column: &resource::Column) -> &'static ReplyType {
     match column.kind {
-        ColumnKind::Text if column.name == "uuid" || column.name.ends_with("_uuid") => &ReplyType::Uuid,
-        ColumnKind::Text => &ReplyType::Text,
+        ColumnKind::Uuid => &ReplyType::Uuid,
+        ColumnKind::Text | ColumnKind::Enum(_) => &ReplyType::Text,
         ColumnKind::Integer => &ReplyType::Integer,
         ColumnKind::Boolean => &ReplyType::Boolean,
         ColumnKind::Timestamp => &ReplyType::Date,

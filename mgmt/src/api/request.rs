@@ -29,6 +29,23 @@ const TAGS: [&str; 2] = ["systemTags", "userTags"];
 /// What clients put into every call.
 const ENVELOPE: [&str; 5] = ["systemTags", "userTags", "sessionId", "session", "timeout"];
 
+/// A request's body: a JSON object, or nothing.
+pub fn parse_body(body: &[u8]) -> Result<Map<String, Value>, Failure> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Map::new());
+    }
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(body)) => Ok(body),
+        Ok(_) => Err(Failure::argument("body", "", "a JSON object is needed")),
+        Err(error) => Err(Failure::argument("body", "", format!("it is not JSON: {error}"))),
+    }
+}
+
+/// The pairs of a query string, decoded.
+pub fn parse_query_string(text: &str) -> Vec<(String, String)> {
+    form_urlencoded::parse(text.as_bytes()).into_owned().collect()
+}
+
 /// Finds and checks an operation's parameters in a request.
 pub fn check(declaration: &Declaration, mut request: RawRequest) -> Result<Checked, Failure> {
     let mut tags = Map::new();

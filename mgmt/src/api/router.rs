@@ -32,8 +32,8 @@ impl Router {
         let mut routes: Vec<Route> = operations
             .iter()
             .flat_map(|operation| {
-                operation.declaration.paths.iter().map(|path| Route {
-                    method: operation.declaration.method,
+                operation.declaration.routes().map(|(method, path)| Route {
+                    method,
                     segments: split(path).map(segment).collect(),
                     operation: *operation,
                 })
@@ -44,6 +44,12 @@ impl Router {
             route.segments.iter().map(|segment| matches!(segment, Segment::Parameter(_))).collect::<Vec<_>>()
         });
         Self { routes }
+    }
+
+    /// The operation of that name. Clients and the reference differ in the case of a few letters: `LoginByAccount`.
+    pub fn named(&self, name: &str) -> Option<Operation> {
+        let named = |route: &&Route| route.operation.declaration.name.eq_ignore_ascii_case(name);
+        self.routes.iter().find(named).map(|route| route.operation)
     }
 
     /// The operation that `method` and `path` mean; of several at one path, the one whose key the body holds.

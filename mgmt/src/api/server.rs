@@ -10,14 +10,16 @@ use axum::{
 use gantry_common::{error::ErrorKind, id::JobUuid};
 use http::{
     HeaderMap, HeaderValue, Method as HttpMethod, StatusCode, Uri,
-    header::{ALLOW, CONTENT_TYPE},
+    header::{ALLOW, CONTENT_TYPE, RETRY_AFTER},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{Answer, Caller, Declaration, Handler, Method, RawRequest, authenticate, check};
+use super::{
+    Call, Handler, Method, Outcome, RawRequest, admission::admit, authenticate, carry_out, check, classic, known_job,
+    not_yet, parse_body, parse_query_string,
+};
 use crate::{
     failure::Failure,
-    job::{self, Accepted},
     node::Node,
     query::{self, Query},
     store::JobPhase,
@@ -29,8 +31,8 @@ pub const BASE: &str = "/zstack/v1";
 /// The path below it at which jobs are asked for.
 const JOBS: &str = "/api-jobs/";
 
-/// The largest body a request may have.
-const BODY_LIMIT_BYTES: usize = 4 * 1024 * 1024;
+/// When a client that was sent away because there is too much to do may come again.
+pub const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// The node's HTTP application.
 pub fn application(node: Arc<Node>) -> axum::Router {
@@ -39,18 +41,30 @@ pub fn application(node: Arc<Node>) -> axum::Router {
         .route("/openapi.json", axum::routing::get(super::openapi::serve))
         .merge(super::docs::routes())
         .fallback(handle)
-        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+        .layer(DefaultBodyLimit::disable())
+        .layer(axum::middleware::from_fn_with_state(node.clone(), admit))
         .with_state(node)
 }
 
-struct Reply {
+/// An answer on its way out.
+pub(super) struct Reply {
     status: StatusCode,
-    body: Value,
+    body: ReplyBody,
+}
+
+enum ReplyBody {
+    Value(Value),
+    /// JSON as the store wrote it.
+    Json(Vec<u8>),
 }
 
 impl Reply {
-    fn ok(body: Value) -> Self {
-        Self { status: StatusCode::OK, body }
+    fn new(status: StatusCode, body: Value) -> Self {
+        Self { status, body: ReplyBody::Value(body) }
+    }
+
+    pub(super) fn ok(body: Value) -> Self {
+        Self::new(StatusCode::OK, body)
     }
 }
 
@@ -63,36 +77,57 @@ async fn handle(
     body: Bytes,
 ) -> Response {
     let mut ignored = Vec::new();
-    let mut allow = None;
-    let reply = answer(&node, from, &method, &uri, &headers, &body, &mut ignored).await.unwrap_or_else(|failure| {
-        let status = StatusCode::from_u16(failure.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        tracing::info!(%method, path = uri.path(), code = failure.kind.code(), details = failure.details, "refused");
-        if failure.kind == ErrorKind::WrongMethod {
-            allow = below_base(&uri).and_then(|path| allowed(&node, &path));
+    match answer(&node, from, &method, &uri, &headers, &body, &mut ignored).await {
+        Ok(reply) => respond(reply, &ignored),
+        Err(failure) => {
+            let mut response = refusal(&method, &uri, &failure, &ignored);
+            if failure.kind == ErrorKind::WrongMethod
+                && let Some(methods) = below_base(&clean(&uri)).and_then(|path| allowed(&node, path))
+                && let Ok(methods) = HeaderValue::from_str(&methods)
+            {
+                response.headers_mut().insert(ALLOW, methods);
+            }
+            response
         }
-        Reply { status, body: failure.to_body() }
-    });
-    let mut response = respond(reply, &ignored);
-    if let Some(methods) = allow.and_then(|methods| HeaderValue::from_str(&methods).ok()) {
-        response.headers_mut().insert(ALLOW, methods);
+    }
+}
+
+/// The request's path; clients may write `//` for `/`.
+fn clean(uri: &Uri) -> String {
+    uri.path().split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
+}
+
+/// The part of a clean path that is below the API's base.
+fn below_base(clean: &str) -> Option<&str> {
+    clean.strip_prefix(BASE.trim_start_matches('/'))
+}
+
+/// The methods that a path takes, as HTTP's `Allow` lists them; `None` for a path that is not there.
+fn allowed(node: &Node, path: &str) -> Option<String> {
+    match node.router.allowed(path) {
+        Some(methods) if path.starts_with(JOBS) => Some(format!("GET, {methods}")),
+        methods => methods,
+    }
+}
+
+/// The HTTP answer to a request that is refused.
+pub(super) fn refusal(method: &HttpMethod, uri: &Uri, failure: &Failure, ignored: &[String]) -> Response {
+    let status = StatusCode::from_u16(failure.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    tracing::info!(%method, path = uri.path(), code = failure.kind.code(), details = failure.details, "refused");
+    let mut response = respond(Reply::new(status, failure.to_body()), ignored);
+    if failure.kind == ErrorKind::Busy {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
     }
     response
 }
 
-/// The request's path below the API's base; clients may write `//` for `/`.
-fn below_base(uri: &Uri) -> Option<String> {
-    let clean = uri.path().split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
-    clean.strip_prefix(BASE.trim_start_matches('/')).map(str::to_owned)
-}
-
-/// The methods that a path takes; `None` for a path that is not there.
-fn allowed(node: &Node, path: &str) -> Option<String> {
-    if path.starts_with(JOBS) { Some("GET".to_owned()) } else { node.router.allowed(path) }
-}
-
 /// Turns a reply into the HTTP answer, which names what was ignored of the request.
 fn respond(reply: Reply, ignored: &[String]) -> Response {
-    let mut response = Response::new(Body::from(reply.body.to_string()));
+    let body = match reply.body {
+        ReplyBody::Value(value) => Body::from(value.to_string()),
+        ReplyBody::Json(json) => Body::from(json),
+    };
+    let mut response = Response::new(body);
     *response.status_mut() = reply.status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json;charset=UTF-8"));
     if !ignored.is_empty()
@@ -108,7 +143,7 @@ const IGNORED_NAMED: usize = 20;
 const IGNORED_LENGTH: usize = 64;
 
 /// What was ignored, by names that the caller chose: no more than fits a header, in visible characters.
-fn ignored_names(ignored: &[String]) -> String {
+pub(super) fn ignored_names(ignored: &[String]) -> String {
     let name = |name: &String| name.escape_default().take(IGNORED_LENGTH).collect::<String>();
     let mut names: Vec<String> = ignored.iter().take(IGNORED_NAMED).map(name).collect();
     if ignored.len() > IGNORED_NAMED {
@@ -127,7 +162,11 @@ async fn answer(
     ignored: &mut Vec<String>,
 ) -> Result<Reply, Failure> {
     let unknown = || Failure::new(ErrorKind::UnknownPath, format!("there is no operation at '{}'", uri.path()));
-    let path = &*below_base(uri).ok_or_else(unknown)?;
+    let clean = clean(uri);
+    if let Some(path) = classic::path(&clean) {
+        return classic::answer(node, from.ip(), method, path, headers, body, ignored).await;
+    }
+    let path = below_base(&clean).ok_or_else(unknown)?;
     let wrong = || match allowed(node, path) {
         Some(methods) => {
             Failure::new(ErrorKind::WrongMethod, format!("'{path}' does not take {method}: it takes {methods}"))
@@ -141,18 +180,15 @@ async fn answer(
         "DELETE" => Method::Delete,
         _ => return Err(wrong()),
     };
-    if let Some(job) = path.strip_prefix(JOBS) {
-        if method != Method::Get {
-            return Err(wrong());
-        }
+    if let (Method::Get, Some(job)) = (method, path.strip_prefix(JOBS)) {
         return poll(node, headers, job).await;
     }
     let body = parse_body(body)?;
     let (operation, path_parameters) = node.router.find(method, path, &body)?;
     let declaration = operation.declaration;
     let session = if declaration.open { None } else { Some(authenticate(node, headers).await?) };
-    let pairs: Vec<(String, String)> =
-        form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+    let _turn = node.turns.of_session(session.as_ref()).await?;
+    let pairs = parse_query_string(uri.query().unwrap_or_default());
 
     let queried = matches!(operation.handler, Handler::Query(_) | Handler::Planned) && declaration.is_query();
     if queried {
@@ -162,78 +198,20 @@ async fn answer(
         for (_, uuid) in path_parameters {
             query.conditions.extend(Query::by_uuid(&uuid).conditions);
         }
-        return Ok(Reply::ok(node.store.read(move |tx| query::run(tx, resource, &query)).await?));
+        let json = node.store.read(move |tx| query::answer(tx, resource, &query)).await?;
+        return Ok(Reply { status: StatusCode::OK, body: ReplyBody::Json(json) });
     }
     let path = path_parameters
         .into_iter()
         .map(|(name, value)| (name, percent_encoding::percent_decode_str(&value).decode_utf8_lossy().into_owned()))
         .collect();
     let checked = check(declaration, RawRequest { path, query: pairs, body })?;
-    if !checked.ignored.is_empty() {
-        let names = ignored_names(&checked.ignored);
-        tracing::info!(api = declaration.name, names, "unknown parameters were let through");
-    }
-    *ignored = checked.ignored;
-    let caller = Caller { node: node.clone(), session, from: from.ip() };
-    Ok(match (operation.handler, declaration.answer) {
-        (Handler::Planned, _) => return Err(not_yet(declaration)),
-        (Handler::Sync(handler), _) => Reply::ok(handler(caller, checked.parameters).await?),
-        (Handler::Job(handler), Answer::Job) => {
-            let account = caller.session.as_ref().map(|session| session.account_uuid);
-            let accepted = Accepted {
-                uuid: job_uuid(headers)?,
-                declaration,
-                handler,
-                parameters: checked.parameters,
-                account_uuid: account.unwrap_or(node.admin),
-                webhook: webhook(headers)?,
-            };
-            let uuid = job::accept(node, accepted).await?;
-            Reply { status: StatusCode::ACCEPTED, body: location(headers, uuid) }
-        }
-        _ => return Err(Failure::new(ErrorKind::Internal, format!("{} is declared wrongly", declaration.name))),
+    ignored.clone_from(&checked.ignored);
+    let call = Call { operation, session, from: from.ip(), headers };
+    Ok(match carry_out(node, call, checked).await? {
+        Outcome::Reply(reply) => Reply::ok(reply),
+        Outcome::Job(uuid) => Reply::new(StatusCode::ACCEPTED, location(headers, uuid)),
     })
-}
-
-fn not_yet(declaration: &Declaration) -> Failure {
-    let (name, section) = (declaration.name, declaration.section);
-    Failure::new(
-        ErrorKind::NotYet,
-        format!(
-            "{name} (section {section} of the reference) is not carried out by this version: the call was good, nothing was done"
-        ),
-    )
-}
-
-fn parse_body(body: &[u8]) -> Result<Map<String, Value>, Failure> {
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Map::new());
-    }
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(body)) => Ok(body),
-        Ok(_) => Err(Failure::argument("body", "", "a JSON object is needed")),
-        Err(error) => Err(Failure::argument("body", "", format!("it is not JSON: {error}"))),
-    }
-}
-
-/// The caller's `X-Job-UUID`, or a new one.
-fn job_uuid(headers: &HeaderMap) -> Result<JobUuid, Failure> {
-    let Some(header) = headers.get("x-job-uuid") else { return Ok(JobUuid::random()) };
-    let text = header.to_str().unwrap_or_default();
-    let uuid: Option<JobUuid> = text.parse().ok();
-    uuid.filter(|uuid| uuid.as_uuid().get_version_num() == 4)
-        .ok_or_else(|| Failure::argument("X-Job-UUID", text, "a version 4 uuid without hyphens is needed"))
-}
-
-fn webhook(headers: &HeaderMap) -> Result<Option<String>, Failure> {
-    let Some(header) = headers.get("x-web-hook") else { return Ok(None) };
-    let text = header.to_str().unwrap_or_default();
-    match text.parse::<Uri>() {
-        Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() => {
-            Ok(Some(text.to_owned()))
-        }
-        _ => Err(Failure::argument("X-Web-Hook", text, "an http or https URL is needed")),
-    }
 }
 
 /// Where the caller polls, seen from where it called: a TLS proxy in between says so in `X-Forwarded-Proto`.
@@ -245,16 +223,15 @@ fn location(headers: &HeaderMap, job: JobUuid) -> Value {
 }
 
 /// How far a job is: 202 while it runs, then its result, and 404 once it is forgotten.
-async fn poll(node: &Arc<Node>, headers: &HeaderMap, text: &str) -> Result<Reply, Failure> {
-    let unknown =
-        || Failure::new(ErrorKind::UnknownPath, format!("there is no job '{text}': it never was or has expired"));
-    let uuid: JobUuid = text.parse().map_err(|_| unknown())?;
-    let job = node.store.read(move |tx| tx.job(uuid).map_err(Failure::from)).await?.ok_or_else(unknown)?;
+async fn poll(node: &Node, headers: &HeaderMap, text: &str) -> Result<Reply, Failure> {
+    let job = known_job(node, text).await?;
     let result = job.result.unwrap_or_else(|| json!({}));
     Ok(match job.phase {
-        JobPhase::Running | JobPhase::Undoing => Reply { status: StatusCode::ACCEPTED, body: location(headers, uuid) },
+        JobPhase::Waiting | JobPhase::Running | JobPhase::Undoing => {
+            Reply::new(StatusCode::ACCEPTED, location(headers, job.uuid))
+        }
         JobPhase::Succeeded => Reply::ok(result),
-        JobPhase::Failed => Reply { status: StatusCode::SERVICE_UNAVAILABLE, body: result },
+        JobPhase::Failed => Reply::new(StatusCode::SERVICE_UNAVAILABLE, result),
     })
 }
 

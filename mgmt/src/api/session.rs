@@ -15,14 +15,23 @@ const RENEW_AFTER: Duration = Duration::from_secs(60);
 
 /// The live session that the request's `Authorization: OAuth <uuid>` names. Its use makes it last longer.
 pub async fn authenticate(node: &Node, headers: &HeaderMap) -> Result<Session, Failure> {
-    let missing = || {
+    let text = named_session(headers).ok_or_else(|| {
         Failure::new(
             ErrorKind::MissingSession,
             "the header 'Authorization: OAuth <session uuid>' is needed: log in first",
         )
-    };
-    let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
-    let text = header.strip_prefix("OAuth").map(|rest| rest.trim_start_matches(':').trim()).ok_or_else(missing)?;
+    })?;
+    live_session(node, text).await
+}
+
+/// The session that a request's headers name.
+pub fn named_session(headers: &HeaderMap) -> Option<&str> {
+    let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    header.strip_prefix("OAuth").map(|rest| rest.trim_start_matches(':').trim())
+}
+
+/// The live session of that uuid. Its use makes it last longer.
+pub async fn live_session(node: &Node, text: &str) -> Result<Session, Failure> {
     let expired = || Failure::new(ErrorKind::InvalidSession, "the session is unknown or has expired: log in again");
     let uuid = text.parse().map_err(|_| expired())?;
     let now = Timestamp::now();

@@ -12,6 +12,7 @@ mod prepare;
 mod progress;
 mod reach;
 mod renewal;
+mod slots;
 mod vm_states;
 mod watcher;
 
@@ -20,4 +21,5 @@ pub use looks::Looks;
 pub use observer::Observer;
 pub use prepare::{prepare_host, refresh_network, release_host};
 pub use reach::*;
+pub use slots::Slots;
 pub use vm_states::judge_deferred;

@@ -117,10 +117,10 @@ where
     O::State: AsMut<Reaching> + AsRef<Reaching>,
 {
     vec![
-        Step::remote("check the machine", check_machine::<O>),
-        Step::remote("bring the agent", deploy_agent::<O>).undo_remote(withdraw_agent::<O>),
+        Step::remote("check the machine", check_machine::<O>).cancellable(),
+        Step::remote("bring the agent", deploy_agent::<O>).undo_remote(withdraw_agent::<O>).cancellable(),
         Step::record("pin the machine's key", |tx, run| pin_host_key(tx, (*run.state).as_ref())),
-        Step::remote("wait for the agent", connect_agent::<O>),
+        Step::remote("wait for the agent", connect_agent::<O>).cancellable(),
     ]
 }
 

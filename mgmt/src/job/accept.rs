@@ -8,7 +8,11 @@ use gantry_common::{
 };
 use serde_json::{Map, Value, json};
 
-use super::drive;
+use super::{
+    Ticket,
+    runner::{drive, give_up},
+    same_call,
+};
 use crate::{
     api::{Declaration, ParameterKind},
     clock::Timestamp,
@@ -21,16 +25,24 @@ use crate::{
 /// How the jobs of one operation are driven.
 #[derive(Clone, Copy)]
 pub struct JobHandler {
-    drive: fn(Arc<Node>, JobRecord),
+    resources: fn(&Node, &Value) -> Result<Vec<String>, Failure>,
+    can_be_cancelled_from: fn(usize) -> bool,
+    drive: fn(Arc<Node>, Ticket, JobRecord),
 }
 
 impl JobHandler {
     /// The handler of an operation.
     pub fn of<O: JobOperation>() -> Self {
-        fn start<O: JobOperation>(node: Arc<Node>, record: JobRecord) {
-            tokio::spawn(drive::<O>(node, record));
+        Self {
+            resources: |node, stored| Ok(unseal::<O>(node, stored)?.locks()),
+            can_be_cancelled_from: |step| O::steps().iter().skip(step).any(|step| step.can_be_cancelled),
+            drive: drive::<O>,
         }
-        Self { drive: start::<O> }
+    }
+
+    /// Whether a job whose next step is this one comes to a step that can be cancelled.
+    pub(super) fn can_be_cancelled_from(&self, step: usize) -> bool {
+        (self.can_be_cancelled_from)(step)
     }
 }
 
@@ -50,19 +62,35 @@ pub struct Accepted {
     pub webhook: Option<String>,
 }
 
-/// Stores the job and starts it. A job id that is known already is the same call again: nothing is started.
+/// Stores the job and starts it. The same call under an id that is known is the same job: nothing is started.
+///
+/// # Errors
+/// The id is that of another call, or the job could not be stored.
 pub async fn accept(node: &Arc<Node>, accepted: Accepted) -> Result<JobUuid, Failure> {
+    // A task of its own: a caller that hangs up must not leave a stored job that nobody drives.
+    let task = tokio::spawn(store_and_start(node.clone(), accepted));
+    task.await.unwrap_or_else(|error| Err(Failure::new(ErrorKind::Internal, error.to_string())))
+}
+
+async fn store_and_start(node: Arc<Node>, accepted: Accepted) -> Result<JobUuid, Failure> {
+    let call_digest = same_call::digest(&node, &accepted);
     let mut parameters = accepted.parameters;
-    seal(node, accepted.declaration, &mut parameters)?;
+    seal(&node, accepted.declaration, &mut parameters)?;
+    let params = Value::Object(parameters);
+    // The place in line is taken first: its number is stored with the job and keeps the order over a restart.
+    let ticket = node.jobs.queues.queue((accepted.handler.resources)(&node, &params)?);
     let record = JobRecord {
         uuid: accepted.uuid,
+        number: ticket.number(),
         api: accepted.declaration.name.to_owned(),
-        params: Value::Object(parameters),
+        params,
+        call_digest,
         account_uuid: accepted.account_uuid,
         webhook: accepted.webhook,
-        phase: JobPhase::Running,
+        phase: JobPhase::Waiting,
         step: 0,
         state: Value::Null,
+        cancelled_by: None,
         result: None,
         accepted_date: Timestamp::now(),
         finished_date: None,
@@ -78,49 +106,43 @@ pub async fn accept(node: &Arc<Node>, accepted: Accepted) -> Result<JobUuid, Fai
             Ok::<_, Failure>(known)
         })
         .await?;
-    match known {
-        Some(known) if known.api != record.api => Err(Failure::argument(
-            "X-Job-UUID",
-            record.uuid,
-            format!("it is the id of an earlier {}: use a new one for each call", known.api),
-        )),
-        Some(_) => Ok(record.uuid),
-        None => {
-            let uuid = record.uuid;
-            if let Some(failpoint) = &node.jobs.failpoint {
-                failpoint.reached(&record.api, 0);
-            }
-            (accepted.handler.drive)(node.clone(), record);
-            Ok(uuid)
-        }
+    let uuid = record.uuid;
+    if let Some(known) = known {
+        return same_call::require_same(&known, &record).map(|()| uuid);
     }
+    if let Some(failpoint) = &node.jobs.failpoint {
+        failpoint.reached(&record.api, 0);
+    }
+    (accepted.handler.drive)(node, ticket, record);
+    Ok(uuid)
 }
 
-/// Takes up every job that had not ended when the node did.
+/// Takes up every job that had not ended when the node did, each at the place it had.
 pub async fn resume_jobs(node: &Arc<Node>) -> Result<usize, Failure> {
     let open = node.store.read(|tx| tx.open_jobs().map_err(Failure::from)).await?;
     let count = open.len();
     for record in open {
-        match node.job_handler(&record.api) {
-            Some(handler) => (handler.drive)(node.clone(), record),
-            None => {
-                let failure = Failure::new(
-                    ErrorKind::NotSupported,
-                    format!("{} was accepted by a version of the node that knew it; this one does not", record.api),
-                );
-                tracing::error!(job = %record.uuid, api = record.api, "an open job is of an unknown operation");
-                let body = failure.to_body();
-                node.store
-                    .write(move |tx| tx.finish_job(record.uuid, JobPhase::Failed, &body).map_err(Failure::from))
-                    .await?;
+        let Some(handler) = node.job_handler(&record.api) else {
+            let details =
+                format!("{} was accepted by a version of the node that knew it; this one does not", record.api);
+            give_up(node, &record, &Failure::new(ErrorKind::NotSupported, details)).await;
+            continue;
+        };
+        match (handler.resources)(node, &record.params) {
+            Ok(resources) => {
+                let ticket = node.jobs.queues.queue_again(record.number, resources);
+                (handler.drive)(node.clone(), ticket, record);
             }
+            Err(failure) => give_up(node, &record, &failure).await,
         }
     }
     Ok(count)
 }
 
+/// The parameters that are stored sealed.
 fn secrets(declaration: &Declaration) -> impl Iterator<Item = &str> {
-    declaration.parameters.iter().filter(|p| p.kind == ParameterKind::Secret).map(|p| p.name.as_str())
+    let is_secret = |kind| matches!(kind, ParameterKind::Secret | ParameterKind::Json);
+    declaration.parameters.iter().filter(move |p| is_secret(p.kind)).map(|p| p.name.as_str())
 }
 
 fn seal(node: &Node, declaration: &Declaration, parameters: &mut Map<String, Value>) -> Result<(), Failure> {

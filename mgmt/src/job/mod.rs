@@ -5,35 +5,55 @@
 //! included where it worked on a host, for it may have got half-way.
 
 mod accept;
+mod cancel;
 mod failpoint;
-mod locks;
 mod progress;
+mod queues;
+mod run;
 mod runner;
+mod same_call;
 mod step;
+mod unwind;
 mod webhook;
+
+use std::time::Duration;
 
 use gantry_common::id::JobUuid;
 
 pub use accept::*;
+pub use cancel::{cancel, unknown_job};
 pub use failpoint::FailPoint;
 pub use progress::*;
+pub use queues::Ticket;
+pub use run::Run;
 pub use step::*;
-
-pub(crate) use runner::drive;
 pub use webhook::resume_posting;
 
+/// How long a job that has ended is kept: so long it can be polled, and so long its id stands for its call.
+pub const JOB_EXPIRY: Duration = Duration::from_secs(2 * 24 * 3600);
+
 /// What the node keeps in memory about its jobs.
-#[derive(Default)]
 pub struct Jobs {
-    locks: locks::Locks,
+    queues: queues::Queues,
     progress: progress::Progresses,
+    wishes: cancel::Wishes,
+    poster: webhook::Poster,
     failpoint: Option<FailPoint>,
 }
 
 impl Jobs {
-    /// Jobs that may be stopped at a point for tests.
-    pub fn new(failpoint: Option<FailPoint>) -> Self {
-        Self { failpoint, ..Self::default() }
+    /// Jobs of which the next one has this number, and which may be stopped at a point for tests.
+    ///
+    /// # Errors
+    /// The client that posts results cannot be made.
+    pub fn new(next_number: u64, failpoint: Option<FailPoint>) -> anyhow::Result<Self> {
+        Ok(Self {
+            queues: queues::Queues::starting_at(next_number),
+            progress: progress::Progresses::default(),
+            wishes: cancel::Wishes::default(),
+            poster: webhook::Poster::new()?,
+            failpoint,
+        })
     }
 
     /// How far a job is, while it runs.

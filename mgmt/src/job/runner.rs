@@ -1,14 +1,17 @@
 //! Drives one job: step by step to its end, or back to where nothing of it is left.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use gantry_common::error::ErrorKind;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    JobOperation, Step, TaskProgress,
+    JobOperation, Run, Step, Ticket,
     accept::unseal,
-    step::{Act, Recording, Run},
+    cancel::{Wish, cancelled},
+    step::{Act, Recording, Remote},
     webhook,
 };
 use crate::{
@@ -21,36 +24,75 @@ use crate::{
 /// How long to wait before undoing is tried again, at first and at the most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
-/// Drives a stored job to its end.
-pub(crate) async fn drive<O: JobOperation>(node: Arc<Node>, record: JobRecord) {
+/// Drives a stored job to its end, once it is its turn.
+pub(super) fn drive<O: JobOperation>(node: Arc<Node>, mut ticket: Ticket, record: JobRecord) {
+    if ticket.is_due() {
+        tokio::spawn(work::<O>(node, ticket, record));
+        return;
+    }
+    // Thousands may wait: each keeps its place in line and nothing else.
+    let uuid = record.uuid;
+    tokio::spawn(async move {
+        ticket.turn().await;
+        let record = insist("reading a job", || node.store.read(move |tx| Ok(tx.job(uuid)?))).await;
+        if let Some(record) = record {
+            tokio::spawn(work::<O>(node, ticket, record));
+        }
+    });
+}
+
+/// Ends a job that cannot be driven.
+pub(super) async fn give_up(node: &Arc<Node>, record: &JobRecord, failure: &Failure) {
+    tracing::error!(job = %record.uuid, api = record.api, error = %failure, "a stored job cannot be carried out");
+    let (uuid, body) = (record.uuid, failure.to_body());
+    let end = move |tx: &Tx<'_>| tx.finish_job(uuid, JobPhase::Failed, &body).map_err(Failure::from);
+    insist("ending a job", || node.store.write(end.clone())).await;
+    webhook::post(node, uuid);
+}
+
+/// Carries a job out whose turn it is.
+pub(super) async fn work<O: JobOperation>(node: Arc<Node>, ticket: Ticket, record: JobRecord) {
+    if record.phase.has_ended() {
+        return;
+    }
     let uuid = record.uuid;
     let job = match Job::<O>::open(node.clone(), &record) {
         Ok(job) => job,
-        Err(failure) => {
-            tracing::error!(job = %uuid, api = record.api, error = %failure, "a stored job cannot be read");
-            let body = failure.to_body();
-            let ended =
-                node.store.write(move |tx| tx.finish_job(uuid, JobPhase::Failed, &body).map_err(Failure::from)).await;
-            if let Err(error) = ended {
-                tracing::error!(job = %uuid, %error, "the job's end could not be stored");
-            }
-            return;
-        }
+        Err(failure) => return give_up(&node, &record, &failure).await,
     };
-    let _held = node.jobs.locks.acquire(job.params.locks()).await;
     let began = std::time::Instant::now();
     let phase = job.run(record.phase, record.step).await;
-    node.jobs.progress.end(uuid);
+    drop(job);
     tracing::info!(job = %uuid, api = record.api, %phase, millis = began.elapsed().as_millis(), "job ended");
     judge_deferred(&node).await;
-    webhook::post(&node, uuid).await;
+    drop(ticket);
+    if record.webhook.is_some() {
+        webhook::post(&node, uuid);
+    }
 }
 
-struct Job<O: JobOperation> {
-    node: Arc<Node>,
-    record: JobRecord,
-    params: Arc<O>,
-    steps: Arc<Vec<Step<O>>>,
+/// Does what must be done, however long it is refused.
+pub(super) async fn insist<T, F>(what: &str, mut work: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    let mut wait = RETRY.0;
+    loop {
+        match work().await {
+            Ok(value) => return value,
+            Err(failure) => tracing::error!(what, error = %failure, "tried again"),
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(RETRY.1);
+    }
+}
+
+pub(super) struct Job<O: JobOperation> {
+    pub(super) node: Arc<Node>,
+    pub(super) record: JobRecord,
+    pub(super) params: Arc<O>,
+    pub(super) steps: Arc<Vec<Step<O>>>,
+    wish: Arc<Wish>,
 }
 
 /// What a transaction over recording steps came to.
@@ -59,12 +101,22 @@ enum Recorded<S> {
     At(usize, S),
     /// The job has ended.
     Ended,
+    /// It had ended before it began: it was cancelled while it waited.
+    Over,
+}
+
+/// Why a job does not go on, how many steps are to be undone, and the state.
+struct Stopped<S> {
+    why: Failure,
+    undo: usize,
+    state: S,
 }
 
 impl<O: JobOperation> Job<O> {
     fn open(node: Arc<Node>, record: &JobRecord) -> Result<Self, Failure> {
         let params = Arc::new(unseal::<O>(&node, &record.params)?);
-        Ok(Self { node, record: record.clone(), params, steps: Arc::new(O::steps()) })
+        let wish = node.jobs.wishes.begin(record.uuid, record.cancelled_by);
+        Ok(Self { node, record: record.clone(), params, steps: Arc::new(O::steps()), wish })
     }
 
     async fn run(&self, phase: JobPhase, step: u32) -> JobPhase {
@@ -83,60 +135,123 @@ impl<O: JobOperation> Job<O> {
         if phase == JobPhase::Undoing {
             return self.unwind(step, state).await;
         }
-        match self.forward(step, state).await {
-            Ok(()) => JobPhase::Succeeded,
-            Err((failed, undo_from, state)) => {
-                let (error, stored) = (failed.to_body(), encode(&state));
+        match self.forward(phase, step, state).await {
+            Ok(phase) => phase,
+            Err(Stopped { why, undo, state }) => {
+                let (error, stored) = (why.to_body(), encode(&state));
                 let uuid = self.record.uuid;
-                tracing::info!(job = %uuid, api = self.record.api, error = %failed, "job failed and is undone");
-                self.insist("storing the failure", move |tx| {
-                    tx.fail_job(uuid, number(undo_from), &stored, &error).map_err(Failure::from)
+                tracing::info!(job = %uuid, api = self.record.api, error = %why, "job failed and is undone");
+                self.store("storing the failure", move |tx| {
+                    tx.fail_job(uuid, number(undo), &stored, &error).map_err(Failure::from)
                 })
                 .await;
-                self.unwind(undo_from, state).await
+                self.unwind(undo, state).await
             }
         }
     }
 
-    /// Does the steps from `step` on. On failure: why, how many steps are to be undone, and the state.
-    async fn forward(&self, mut step: usize, mut state: O::State) -> Result<(), (Failure, usize, O::State)> {
+    /// Does the steps from `step` on.
+    async fn forward(
+        &self,
+        phase: JobPhase,
+        mut step: usize,
+        mut state: O::State,
+    ) -> Result<JobPhase, Stopped<O::State>> {
+        // Nothing is done before a transaction has found that the job was not cancelled while it waited.
+        let mut begun = phase != JobPhase::Waiting;
+        let mut resumed = begun;
+        if resumed {
+            self.hear_wish().await;
+        }
         loop {
-            let mut remote_done = false;
-            if let Some(Act::Remote(work)) = self.steps.get(step).map(|step| &step.act) {
-                self.announce(step);
-                let run = self.at(step, "do", state.clone());
-                state = work(run).await.map_err(|failure| (failure, step + 1, state))?;
+            let mut done = None;
+            if begun && let Some(Step { act: Act::Remote(work), .. }) = self.steps.get(step) {
+                state = self.remote(step, work, state, resumed).await?;
+                done = Some(step);
                 step += 1;
-                remote_done = true;
             }
-            match self.record_from(step, state.clone(), remote_done).await {
-                Ok(Recorded::Ended) => return Ok(()),
+            match self.record_from(step, state.clone(), done).await {
+                Ok(Recorded::Ended) => return Ok(JobPhase::Succeeded),
+                Ok(Recorded::Over) => return Ok(JobPhase::Failed),
                 Ok(Recorded::At(reached, left)) => (step, state) = (reached, left),
-                Err(failure) => return Err((failure, step, state)),
+                Err(why) => return Err(Stopped { why, undo: step, state }),
             }
+            (begun, resumed) = (true, false);
             if let Some(failpoint) = &self.node.jobs.failpoint {
                 failpoint.reached(&self.record.api, step);
             }
         }
     }
 
-    /// Does recording steps from `step` on, up to the next remote step or the job's end, in one transaction.
+    /// Takes up a wish that came after the job was read and before it began to run.
+    async fn hear_wish(&self) {
+        let uuid = self.record.uuid;
+        let standing = insist("reading a job", || self.node.store.read(move |tx| Ok(tx.job_standing(uuid)?))).await;
+        if let Some(by) = standing.and_then(|standing| standing.cancelled_by) {
+            self.wish.make(by);
+        }
+    }
+
+    /// Does a step on hosts. It may have got half-way when it fails, so that it is to be undone itself.
+    async fn remote(
+        &self,
+        step: usize,
+        work: &Remote<O>,
+        state: O::State,
+        resumed: bool,
+    ) -> Result<O::State, Stopped<O::State>> {
+        self.announce(step);
+        let wanted_cancelled = || self.wish.by().filter(|_| self.steps[step].can_be_cancelled);
+        // A resumed step may be under way on its host since before the node's restart: it has to be told there.
+        if !resumed && let Some(by) = wanted_cancelled() {
+            return Err(Stopped { why: cancelled(&self.record.api, by), undo: step, state });
+        }
+        let token = match self.steps[step].can_be_cancelled {
+            true => self.wish.token().clone(),
+            false => CancellationToken::new(),
+        };
+        let failure = match caught(work, self.at(step, "do", state.clone(), token)).await {
+            Ok(left) => return Ok(left),
+            Err(failure) => failure,
+        };
+        let why = match wanted_cancelled() {
+            None => failure,
+            Some(by) if failure.kind == ErrorKind::Cancelled => cancelled(&self.record.api, by),
+            Some(by) => cancelled(&self.record.api, by).caused_by(&failure),
+        };
+        Err(Stopped { why, undo: step + 1, state })
+    }
+
+    /// Does recording steps from `step` on, up to the next remote step or the job's end, in one transaction. `done` is the
+    /// remote step whose outcome is stored with them.
     async fn record_from(
         &self,
         step: usize,
         state: O::State,
-        store_first: bool,
+        done: Option<usize>,
     ) -> Result<Recorded<O::State>, Failure> {
         let (node, record, params, steps) =
             (self.node.clone(), self.record.clone(), self.params.clone(), self.steps.clone());
         let one_at_a_time = node.jobs.failpoint.is_some();
+        let could_be_cancelled = done.is_some_and(|done| steps[done].can_be_cancelled);
         self.node
             .store
             .write(move |tx| {
+                let gone = || Failure::new(ErrorKind::Internal, "the job is not in the inventory any more");
+                let standing = tx.job_standing(record.uuid)?.ok_or_else(gone)?;
+                if standing.phase.has_ended() {
+                    return Ok(Recorded::Over);
+                }
+                if standing.phase == JobPhase::Waiting {
+                    tx.begin_long_job(record.uuid)?;
+                }
+                if let Some(by) = standing.cancelled_by.filter(|_| could_be_cancelled) {
+                    return Err(cancelled(&record.api, by));
+                }
                 let (mut step, mut state) = (step, state);
-                let mut done = usize::from(store_first);
+                let mut stored = usize::from(done.is_some());
                 while let Some(Step { act: Act::Record(act), .. }) = steps.get(step) {
-                    if one_at_a_time && done > 0 {
+                    if one_at_a_time && stored > 0 {
                         break;
                     }
                     let mut recording = Recording {
@@ -148,9 +263,9 @@ impl<O: JobOperation> Job<O> {
                     };
                     act(tx, &mut recording)?;
                     step += 1;
-                    done += 1;
+                    stored += 1;
                 }
-                if step == steps.len() && !(one_at_a_time && done > 0) {
+                if step == steps.len() && !(one_at_a_time && stored > 0) {
                     let reply = params.reply(tx, &state)?;
                     tx.finish_job(record.uuid, JobPhase::Succeeded, &reply)?;
                     return Ok(Recorded::Ended);
@@ -161,101 +276,58 @@ impl<O: JobOperation> Job<O> {
             .await
     }
 
-    /// Undoes the first `steps` steps, the last one first, and ends the job as failed.
-    async fn unwind(&self, mut steps: usize, mut state: O::State) -> JobPhase {
-        let uuid = self.record.uuid;
-        while steps > 0 {
-            let undo = self.steps.get(steps - 1).and_then(|step| step.undo.as_ref());
-            match undo {
-                None => {}
-                Some(Act::Remote(work)) => {
-                    let mut wait = RETRY.0;
-                    loop {
-                        match work(self.at(steps - 1, "undo", state.clone())).await {
-                            Ok(left) => break state = left,
-                            Err(failure) => {
-                                tracing::warn!(job = %uuid, step = self.steps[steps - 1].name, error = %failure, "undoing is tried again");
-                            }
-                        }
-                        tokio::time::sleep(wait).await;
-                        wait = (wait * 2).min(RETRY.1);
-                    }
-                }
-                Some(Act::Record(act)) => {
-                    let act = *act;
-                    let (node, params, account_uuid) =
-                        (self.node.clone(), self.params.clone(), self.record.account_uuid);
-                    let before = state.clone();
-                    state = self
-                        .insist("undoing", move |tx| {
-                            let mut state = before.clone();
-                            let mut recording =
-                                Recording { node: &node, job: uuid, account_uuid, params: &*params, state: &mut state };
-                            act(tx, &mut recording)?;
-                            Ok(state)
-                        })
-                        .await;
-                }
-            }
-            steps -= 1;
-            let (left, stored) = (number(steps), encode(&state));
-            self.insist("storing the unwinding", move |tx| {
-                tx.advance_job(uuid, JobPhase::Undoing, left, &stored).map_err(Failure::from)
-            })
-            .await;
-        }
-        self.insist("storing the end", move |tx| {
-            let why = tx.job(uuid)?.and_then(|job| job.result);
-            let why = why.unwrap_or_else(|| Failure::new(ErrorKind::Internal, "the job failed").to_body());
-            tx.finish_job(uuid, JobPhase::Failed, &why).map_err(Failure::from)
-        })
-        .await;
-        JobPhase::Failed
-    }
-
     /// Writes what must be written, however long the store refuses.
-    async fn insist<T, F>(&self, what: &str, change: F) -> T
+    pub(super) async fn store<T, F>(&self, what: &str, change: F) -> T
     where
         T: Send + 'static,
         F: Fn(&Tx<'_>) -> Result<T, Failure> + Clone + Send + 'static,
     {
-        let mut wait = RETRY.0;
-        loop {
-            match self.node.store.write(change.clone()).await {
-                Ok(value) => return value,
-                Err(failure) => tracing::error!(job = %self.record.uuid, what, error = %failure, "tried again"),
-            }
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(RETRY.1);
-        }
+        insist(what, || self.node.store.write(change.clone())).await
     }
 
-    fn at(&self, step: usize, direction: &str, state: O::State) -> Run<O> {
+    pub(super) fn at(&self, step: usize, direction: &str, state: O::State, cancelled: CancellationToken) -> Run<O> {
         Run {
             node: self.node.clone(),
             job: self.record.uuid,
+            account_uuid: self.record.account_uuid,
             params: self.params.clone(),
             state,
             step: format!("{direction} {}", self.steps[step].name),
+            cancelled,
         }
     }
 
     fn announce(&self, step: usize) {
-        let progress = TaskProgress {
-            api: O::declaration().name,
-            step: self.steps[step].name,
-            current_step: step + 1,
-            total_steps: self.steps.len(),
-            percent: None,
-        };
-        self.node.jobs.progress.step(self.record.uuid, progress);
+        self.node.jobs.progress.step(
+            self.record.uuid,
+            O::declaration().name,
+            self.steps[step].name,
+            step + 1,
+            self.steps.len(),
+        );
     }
 }
 
-fn number(step: usize) -> u32 {
+impl<O: JobOperation> Drop for Job<O> {
+    fn drop(&mut self) {
+        self.node.jobs.progress.end(self.record.uuid);
+        self.node.jobs.wishes.end(self.record.uuid);
+    }
+}
+
+/// Does a step's work; a panic in it is a failure.
+pub(super) async fn caught<O: JobOperation>(work: &Remote<O>, run: Run<O>) -> Result<O::State, Failure> {
+    let step = run.step.clone();
+    AssertUnwindSafe(work(run)).catch_unwind().await.unwrap_or_else(|_| {
+        let details = format!("'{step}' met a fault of the management node: see its log");
+        Err(Failure::new(ErrorKind::Internal, details))
+    })
+}
+
+pub(super) fn number(step: usize) -> u32 {
     u32::try_from(step).unwrap_or(u32::MAX)
 }
 
-fn encode<S: serde::Serialize>(state: &S) -> Value {
+pub(super) fn encode<S: serde::Serialize>(state: &S) -> Value {
     serde_json::to_value(state).unwrap_or_else(|error| json!({ "unreadable": error.to_string() }))
 }

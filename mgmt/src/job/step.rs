@@ -1,17 +1,13 @@
 //! What an operation by job consists of.
 
-use std::{future::Future, sync::Arc};
+use std::future::Future;
 
 use futures_util::future::BoxFuture;
-use gantry_common::{
-    agent::Command,
-    id::{AccountUuid, HostUuid, JobUuid, OperationId},
-};
+use gantry_common::id::{AccountUuid, JobUuid};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
+use super::Run;
 use crate::{api::Declared, failure::Failure, node::Node, store::Tx};
 
 /// An operation that is carried out by job.
@@ -54,74 +50,13 @@ pub struct Recording<'a, O: JobOperation> {
     pub state: &'a mut O::State,
 }
 
-/// What a step on hosts has at hand.
-pub struct Run<O: JobOperation> {
-    /// The node.
-    pub node: Arc<Node>,
-    /// The job.
-    pub job: JobUuid,
-    /// What was asked.
-    pub params: Arc<O>,
-    /// What the steps have found out so far.
-    pub state: O::State,
-    pub(super) step: String,
-}
-
-impl<O: JobOperation> Run<O> {
-    /// The id of a command of this step. It is the same after a restart, so that the agent knows a repeat.
-    pub fn operation(&self, label: &str) -> OperationId {
-        let digest = Sha256::digest(format!("{}/{}/{label}", self.job, self.step));
-        let mut bytes = [0u8; 16];
-        bytes.copy_from_slice(&digest[..16]);
-        OperationId::from(Uuid::from_bytes(bytes))
-    }
-
-    /// Has a machine's agent carry out a command; `label` tells the commands of one step apart.
-    pub async fn call<C: Command + Clone>(
-        &self,
-        machine: HostUuid,
-        label: &str,
-        command: C,
-    ) -> Result<C::Reply, Failure> {
-        self.node.call(machine, self.operation(label), command).await
-    }
-
-    /// The same for a command that takes long: its progress becomes the job's.
-    pub async fn call_long<C: Command + Clone>(
-        &self,
-        machine: HostUuid,
-        label: &str,
-        command: C,
-    ) -> Result<C::Reply, Failure> {
-        let operation = self.operation(label);
-        let mut progress = self.node.fleet.progress(operation);
-        let (jobs, job) = (&self.node.jobs, self.job);
-        let follow = async {
-            while progress.changed().await.is_ok() {
-                if let Some(seen) = *progress.borrow_and_update() {
-                    jobs.progress.bytes(job, seen.done_bytes, seen.total_bytes);
-                }
-            }
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            reply = self.node.call(machine, operation, command) => reply,
-            () = follow => unreachable_future().await,
-        }
-    }
-}
-
-/// Following progress never ends by itself.
-async fn unreachable_future<T>() -> T {
-    std::future::pending().await
-}
-
 /// What a step does, and how that is undone.
 pub struct Step<O: JobOperation> {
     /// What it is called in logs, progress and errors.
     pub name: &'static str,
     pub(super) act: Act<O>,
     pub(super) undo: Option<Act<O>>,
+    pub(super) can_be_cancelled: bool,
 }
 
 pub(super) enum Act<O: JobOperation> {
@@ -142,7 +77,7 @@ impl<O: JobOperation> Act<O> {
 impl<O: JobOperation> Step<O> {
     /// A step that only writes to the inventory, in one transaction with its outcome.
     pub fn record(name: &'static str, act: Record<O>) -> Self {
-        Self { name, act: Act::Record(act), undo: None }
+        Self { name, act: Act::Record(act), undo: None, can_be_cancelled: false }
     }
 
     /// A step that works on hosts. It must be idempotent: after a crash it is done again.
@@ -151,7 +86,15 @@ impl<O: JobOperation> Step<O> {
         F: Fn(Run<O>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<O::State, Failure>> + Send + 'static,
     {
-        Self { name, act: Act::remote(act), undo: None }
+        Self { name, act: Act::remote(act), undo: None, can_be_cancelled: false }
+    }
+
+    /// Lets the job be cancelled until this step, which works on hosts, is done; also while it is being done, if its
+    /// commands can be broken off. All that was done by then must be undone by the steps' undoing.
+    #[must_use]
+    pub fn cancellable(mut self) -> Self {
+        self.can_be_cancelled = true;
+        self
     }
 
     /// Undoes the step by writing to the inventory.

@@ -1,16 +1,21 @@
+mod cancelling;
+
 use std::{sync::Arc, time::Duration};
 
-use gantry_common::{error::ErrorKind, id::JobUuid};
+use gantry_common::{
+    error::ErrorKind,
+    id::{AccountUuid, JobUuid},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{Accepted, JobHandler, JobOperation, Run, Step, accept, resume_jobs};
+use super::{Accepted, JobHandler, JobOperation, Run, Step, accept, resume_jobs, runner::work};
 use crate::{
     api::Declared,
     config::Overrides,
     failure::Failure,
     node::{Node, Start},
-    operation,
+    operation, operations,
     secret::Secret,
     store::{JobPhase, JobRecord, Tx},
 };
@@ -20,6 +25,8 @@ operation! {
     BuildThing, "0.0", Post "/things", Job; {
         /// The step that fails, from 1; none where it is 0.
         failing: u32;
+        /// Whether it is a fault of the program that makes it fail.
+        faulty: Option<bool>;
         /// A secret.
         password: Option<Secret>;
     }
@@ -56,6 +63,7 @@ impl JobOperation for BuildThing {
             .undo_record(|tx, _| say(tx, "-one")),
             Step::remote("two", |mut run: Run<Self>| async move {
                 say_remotely(&run, "+two").await?;
+                assert!(run.params.faulty != Some(true), "a fault of the test's operation");
                 fail_at(&run.params, 2)?;
                 run.state.done.push("two".to_owned());
                 Ok(run.state)
@@ -136,15 +144,71 @@ async fn a_step_that_fails_unwinds_the_steps_before_it_and_itself_where_it_may_b
 }
 
 #[tokio::test]
-async fn the_same_job_id_is_the_same_call() {
+async fn a_fault_of_the_program_in_a_step_is_a_failure_that_is_undone() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = node(&dir).await;
+    let parameters = json!({ "failing": 0, "faulty": true });
+    let uuid = accept(&node, call(&node, JobUuid::random(), parameters)).await.unwrap();
+    let job = ended(&node, uuid).await;
+    assert_eq!(job.result.unwrap()["error"]["code"], "SYS.1000");
+    assert_eq!(said(&node).await, "+one +two -two -one");
+}
+
+#[tokio::test]
+async fn the_same_call_under_the_same_id_is_one_job_however_often_it_comes() {
     let dir = tempfile::tempdir().unwrap();
     let node = node(&dir).await;
     let uuid = JobUuid::random();
-    for _ in 0..3 {
-        assert_eq!(accept(&node, call(&node, uuid, json!({ "failing": 0 }))).await.unwrap(), uuid);
+    let parameters = json!({ "failing": 0, "password": "hunter2" });
+    let calls = (0..20).map(|_| accept(&node, call(&node, uuid, parameters.clone())));
+    for accepted in futures_util::future::join_all(calls).await {
+        assert_eq!(accepted.unwrap(), uuid);
     }
     ended(&node, uuid).await;
+    // Also once it has ended, and after the node's restart.
+    assert_eq!(accept(&node, call(&node, uuid, parameters.clone())).await.unwrap(), uuid);
     assert_eq!(said(&node).await, "+one +two +three");
+    drop(node);
+    let node = self::node(&dir).await;
+    assert_eq!(accept(&node, call(&node, uuid, parameters)).await.unwrap(), uuid);
+    assert_eq!(said(&node).await, "+one +two +three");
+}
+
+#[tokio::test]
+async fn another_call_under_the_id_of_an_earlier_one_is_refused_and_the_difference_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = node(&dir).await;
+    let uuid = JobUuid::random();
+    let parameters = json!({ "failing": 0, "password": "hunter2" });
+    accept(&node, call(&node, uuid, parameters.clone())).await.unwrap();
+    let refused = async |accepted: Accepted| accept(&node, accepted).await.unwrap_err();
+    for other in [json!({ "failing": 1, "password": "hunter2" }), json!({ "failing": 0, "password": "hunter3" })] {
+        let failure = refused(call(&node, uuid, other)).await;
+        assert_eq!(failure.kind, ErrorKind::InvalidArgument);
+        assert!(failure.details.contains("X-Job-UUID") && failure.details.contains("other parameters"), "{failure}");
+        assert!(!failure.details.contains("hunter"), "{failure}");
+    }
+    let stranger = Accepted { account_uuid: AccountUuid::random(), ..call(&node, uuid, parameters.clone()) };
+    assert!(refused(stranger).await.details.contains("another account"));
+    let other = operations::all().into_iter().find(|operation| operation.declaration.name == "CreateZone").unwrap();
+    let other = Accepted { declaration: other.declaration, ..call(&node, uuid, json!({ "failing": 0 })) };
+    assert!(refused(other).await.details.contains("an earlier call of BuildThing"));
+    ended(&node, uuid).await;
+    assert_eq!(said(&node).await, "+one +two +three");
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_at_once_leaves_no_job_that_nobody_drives() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = node(&dir).await;
+    let uuid = JobUuid::random();
+    let mut calling = Box::pin(accept(&node, call(&node, uuid, json!({ "failing": 0 }))));
+    assert!(futures_util::poll!(&mut calling).is_pending());
+    drop(calling);
+    while node.store.read(move |tx| tx.job(uuid).map_err(Failure::from)).await.unwrap().is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(ended(&node, uuid).await.phase, JobPhase::Succeeded);
 }
 
 #[tokio::test]
@@ -153,9 +217,7 @@ async fn a_secret_is_sealed_while_the_job_waits_and_gone_when_it_has_ended() {
     let node = node(&dir).await;
     let parameters = json!({ "failing": 0, "password": "hunter2" });
     let uuid = JobUuid::random();
-    let held = node.jobs.locks.acquire(Vec::new()).await;
     accept(&node, call(&node, uuid, parameters)).await.unwrap();
-    drop(held);
     let job = ended(&node, uuid).await;
     assert_eq!(job.params, json!({}));
     drop(node);
@@ -171,17 +233,25 @@ async fn a_secret_is_sealed_while_the_job_waits_and_gone_when_it_has_ended() {
 fn stored(node: &Node, phase: JobPhase, step: u32, state: Value, result: Option<Value>) -> JobRecord {
     JobRecord {
         uuid: JobUuid::random(),
+        number: 1,
         api: "BuildThing".to_owned(),
         params: Value::Object(Map::from_iter([("failing".to_owned(), json!(0))])),
+        call_digest: String::new(),
         account_uuid: node.admin,
         webhook: None,
         phase,
         step,
         state,
+        cancelled_by: None,
         result,
         accepted_date: crate::clock::Timestamp::now(),
         finished_date: None,
     }
+}
+
+async fn drive(node: &Arc<Node>, record: &JobRecord) {
+    let ticket = node.jobs.queues.queue_again(record.number, Vec::new());
+    work::<BuildThing>(node.clone(), ticket, record.clone()).await;
 }
 
 #[tokio::test]
@@ -191,7 +261,7 @@ async fn a_job_that_was_cut_off_goes_on_from_its_last_stored_step() {
     let record = stored(&node, JobPhase::Running, 1, json!({ "done": ["one"] }), None);
     let copy = record.clone();
     node.store.write(move |tx| tx.insert_job(&copy).map_err(Failure::from)).await.unwrap();
-    super::drive::<BuildThing>(node.clone(), record.clone()).await;
+    drive(&node, &record).await;
     let job = ended(&node, record.uuid).await;
     assert_eq!(job.result, Some(json!({ "done": ["one", "two", "three"] })));
     assert_eq!(said(&node).await, "+two +three");
@@ -205,7 +275,7 @@ async fn an_unwinding_that_was_cut_off_goes_on_and_keeps_the_first_error() {
     let record = stored(&node, JobPhase::Undoing, 2, json!({ "done": ["one"] }), Some(error.clone()));
     let copy = record.clone();
     node.store.write(move |tx| tx.insert_job(&copy).map_err(Failure::from)).await.unwrap();
-    super::drive::<BuildThing>(node.clone(), record.clone()).await;
+    drive(&node, &record).await;
     let job = ended(&node, record.uuid).await;
     assert_eq!((job.phase, job.result), (JobPhase::Failed, Some(error)));
     assert_eq!(said(&node).await, "-two -one");

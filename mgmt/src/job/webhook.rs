@@ -1,9 +1,11 @@
 //! Posting a job's result to the address its caller named, until it arrives or too much time has passed.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use gantry_common::id::JobUuid;
+use tokio::sync::Semaphore;
 
+use super::runner::insist;
 use crate::{
     clock::Timestamp,
     failure::Failure,
@@ -17,61 +19,76 @@ const ATTEMPT: Duration = Duration::from_secs(10);
 const WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 /// How long after its end a job's result is still posted.
 const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
+/// How many results are posted at the same time. A receiver that hangs holds one of these up, not the jobs.
+const SLOTS: usize = 64;
 
-/// Posts a job's result in the background, if its caller asked for that.
-pub async fn post(node: &Arc<Node>, job: JobUuid) {
-    match node.store.read(move |tx| tx.job(job).map_err(Failure::from)).await {
-        Ok(Some(job)) if job.webhook.is_some() => {
-            tokio::spawn(deliver(node.clone(), job));
-        }
-        Ok(_) => {}
-        Err(error) => tracing::error!(%job, %error, "the job's result could not be read"),
+/// What posts results.
+pub(super) struct Poster {
+    client: reqwest::Client,
+    slots: Semaphore,
+}
+
+impl Poster {
+    pub fn new() -> reqwest::Result<Self> {
+        // A redirect would turn the post into a reading that carries nothing.
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(ATTEMPT).build()?;
+        Ok(Self { client, slots: Semaphore::new(SLOTS) })
     }
+}
+
+/// Posts an ended job's result in the background, if its caller asked for that.
+pub(super) fn post(node: &Arc<Node>, job: JobUuid) {
+    tokio::spawn(deliver(node.clone(), job));
 }
 
 /// Goes on posting what had not arrived when the node ended.
 pub async fn resume_posting(node: &Arc<Node>) -> Result<(), Failure> {
     for job in node.store.read(|tx| tx.jobs_to_post().map_err(Failure::from)).await? {
-        tokio::spawn(deliver(node.clone(), job));
+        post(node, job);
     }
     Ok(())
 }
 
-async fn deliver(node: Arc<Node>, job: JobRecord) {
-    let Some(url) = job.webhook.as_deref() else { return };
-    let body = job.result.unwrap_or_default().to_string();
-    let success = job.phase == JobPhase::Succeeded;
-    let deadline = job.finished_date.unwrap_or_else(Timestamp::now).plus(GIVE_UP);
+/// Tries until the result has arrived or it is too late. While it waits it keeps nothing but the job's id.
+async fn deliver(node: Arc<Node>, job: JobUuid) {
     let mut wait = WAIT.0;
-    loop {
-        let sent = node
-            .http
-            .post(url)
-            .timeout(ATTEMPT)
-            .header("content-type", "application/json;charset=UTF-8")
-            .header("x-job-uuid", job.uuid.to_string())
-            .header("x-job-success", if success { "true" } else { "false" })
-            .body(body.clone())
-            .send()
-            .await;
-        match sent {
-            Ok(response) if response.status().is_success() => break,
-            Ok(response) => {
-                tracing::warn!(job = %job.uuid, status = %response.status(), "the webhook's receiver refused");
-            }
-            Err(error) => {
-                tracing::warn!(job = %job.uuid, error = %error.without_url(), "the webhook's receiver is away");
-            }
-        }
-        if Timestamp::now().plus(wait) > deadline {
-            tracing::error!(job = %job.uuid, "the webhook's receiver never answered: given up");
-            break;
-        }
+    while attempt(&node, job, wait).await.is_continue() {
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(WAIT.1);
     }
-    let uuid = job.uuid;
-    if let Err(error) = node.store.write(move |tx| tx.job_posted(uuid).map_err(Failure::from)).await {
-        tracing::error!(job = %uuid, %error, "the webhook's delivery could not be noted");
+}
+
+/// Posts once; goes on where another attempt after `wait` may help.
+async fn attempt(node: &Arc<Node>, uuid: JobUuid, wait: Duration) -> ControlFlow<()> {
+    let Ok(_slot) = node.jobs.poster.slots.acquire().await else { return ControlFlow::Break(()) };
+    let read = || node.store.read(move |tx| Ok(tx.job(uuid)?));
+    let Some(job) = insist("reading a result to post", read).await else { return ControlFlow::Break(()) };
+    let Some(url) = &job.webhook else { return ControlFlow::Break(()) };
+    if let Err(why) = send(&node.jobs.poster.client, url, &job).await {
+        let deadline = job.finished_date.unwrap_or_else(Timestamp::now).plus(GIVE_UP);
+        if Timestamp::now().plus(wait) <= deadline {
+            tracing::warn!(job = %uuid, why, "a job's result did not arrive; it is posted again");
+            return ControlFlow::Continue(());
+        }
+        tracing::error!(job = %uuid, why, "a job's result never arrived: given up");
+    }
+    insist("noting a posted result", || node.store.write(move |tx| Ok(tx.job_posted(uuid)?))).await;
+    ControlFlow::Break(())
+}
+
+/// Posts the result, or says why it did not arrive; the address may hold secrets and is not repeated.
+async fn send(client: &reqwest::Client, url: &str, job: &JobRecord) -> Result<(), String> {
+    let sent = client
+        .post(url)
+        .header("content-type", "application/json;charset=UTF-8")
+        .header("x-job-uuid", job.uuid.to_string())
+        .header("x-job-success", if job.phase == JobPhase::Succeeded { "true" } else { "false" })
+        .body(job.result.clone().unwrap_or_default().to_string())
+        .send()
+        .await;
+    match sent {
+        Ok(response) if response.status().is_success() => Ok(()),
+        Ok(response) => Err(format!("the receiver answered {}", response.status())),
+        Err(error) => Err(error.without_url().to_string()),
     }
 }

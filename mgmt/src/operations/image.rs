@@ -17,7 +17,7 @@ use crate::{
     cleanup::{Cleanup, clean_up},
     clock::Timestamp,
     failure::Failure,
-    job::{JobOperation, Recording, Run, Step},
+    job::{JobOperation, Part, Recording, Run, Step},
     operation,
     query::inventory_reply,
     resource::{
@@ -149,13 +149,15 @@ impl JobOperation for AddImage {
     fn steps() -> Vec<Step<Self>> {
         vec![
             Step::record("record the image", record_image).undo_record(forget_image),
-            Step::remote("download the image", download).undo_remote(|run: Run<Self>| async move {
-                for copy in run.state.copies.clone() {
-                    let command = DeleteImageCommand { root: copy.root, path: copy.path };
-                    clean_up(&run.node, copy.machine, Cleanup::Image(command)).await?;
-                }
-                Ok(run.state)
-            }),
+            Step::remote("download the image", download)
+                .undo_remote(|run: Run<Self>| async move {
+                    for copy in run.state.copies.clone() {
+                        let command = DeleteImageCommand { root: copy.root, path: copy.path };
+                        clean_up(&run.node, copy.machine, Cleanup::Image(command)).await?;
+                    }
+                    Ok(run.state)
+                })
+                .cancellable(),
             Step::record("record what it is", |tx, run| {
                 let (Some(uuid), Some(facts)) = (run.state.image, run.state.facts.clone()) else {
                     return Err(Failure::new(ErrorKind::Internal, "the image was not measured"));
@@ -255,7 +257,9 @@ async fn download(mut run: Run<AddImage>) -> Result<Adding, Failure> {
     let Some(image) = run.state.image else {
         return Err(Failure::new(ErrorKind::Internal, "the image was not recorded"));
     };
-    for copy in run.state.copies.clone() {
+    let copies = run.state.copies.clone();
+    let of = copies.len();
+    for (index, copy) in copies.into_iter().enumerate() {
         let command = AddImageCommand {
             image,
             url: run.params.url.clone(),
@@ -264,13 +268,11 @@ async fn download(mut run: Run<AddImage>) -> Result<Adding, Failure> {
             root: copy.root,
             path: copy.path,
         };
-        let facts =
-            run.call_long(copy.machine, &copy.backup_storage.to_string(), command).await.map_err(|failure| {
-                match failure.kind {
-                    ErrorKind::HostCommand => Failure { kind: ErrorKind::ImageDownload, ..failure },
-                    _ => failure,
-                }
-            })?;
+        let (label, part) = (copy.backup_storage.to_string(), Part { index, of });
+        let facts = run.call_part(copy.machine, &label, command, part).await.map_err(|failure| match failure.kind {
+            ErrorKind::HostCommand => Failure { kind: ErrorKind::ImageDownload, ..failure },
+            _ => failure,
+        })?;
         run.state.facts = Some(facts);
     }
     Ok(run.state)
@@ -295,7 +297,7 @@ operation! {
         /// The image.
         uuid: ImageUuid;
         /// The backup storages to delete it from; all where they are left out.
-        backup_storage_uuids: Option<Vec<BackupStorageUuid>>;
+        backup_storage_uuids: Option<Vec<BackupStorageUuid>>, nonempty true;
         /// How dependents are treated.
         delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
@@ -372,7 +374,7 @@ operation! {
         /// The image.
         image_uuid: ImageUuid;
         /// The backup storages; all where they are left out.
-        backup_storage_uuids: Option<Vec<BackupStorageUuid>>;
+        backup_storage_uuids: Option<Vec<BackupStorageUuid>>, nonempty true;
     }
 }
 

@@ -1,6 +1,6 @@
-//! 11.1 and 11.3: the node itself and the progress of its jobs.
+//! 11.1: the node itself.
 
-use gantry_common::{error::ErrorKind, id::JobUuid};
+use gantry_common::error::ErrorKind;
 use serde_json::{Value, json};
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 
 /// The operations of this chapter.
 pub fn operations() -> Vec<Operation> {
-    vec![sync::<GetVersion>(), sync::<GetCurrentTime>(), sync::<IsReadyToGo>(), sync::<GetTaskProgress>()]
+    vec![sync::<GetVersion>(), sync::<GetCurrentTime>(), sync::<IsReadyToGo>()]
 }
 
 /// The version of the published API that is served; clients choose their behaviour by it.
@@ -61,32 +61,5 @@ impl SyncOperation for IsReadyToGo {
             _ if caller.node.is_ready() => Ok(json!({ "managementNodeId": own, "success": true })),
             _ => Err(Failure::new(ErrorKind::Busy, "the node is starting: ask again in a moment")),
         }
-    }
-}
-
-operation! {
-    /// How far a job is.
-    GetTaskProgress, "11.3.1", Get "/task-progresses/{apiId}", Sync -> [TaskProgress]; {
-        /// The job.
-        api_id: JobUuid;
-        /// Whether all steps are asked for; this node reports the one being done.
-        all: Option<bool>;
-    }
-}
-
-impl SyncOperation for GetTaskProgress {
-    async fn answer(self, caller: Caller) -> Result<Value, Failure> {
-        let Some(progress) = caller.node.jobs.progress(self.api_id) else { return Ok(json!({ "inventories": [] })) };
-        let content = progress.percent.map_or_else(|| progress.step.to_owned(), |percent| percent.to_string());
-        Ok(json!({ "inventories": [{
-            "taskUuid": self.api_id,
-            "taskName": progress.api,
-            "type": if progress.percent.is_some() { "Progress" } else { "Task" },
-            "content": content,
-            "time": Timestamp::now().millis(),
-            "currentStep": progress.current_step,
-            "totalSteps": progress.total_steps,
-            "opaque": { "step": progress.step },
-        }] }))
     }
 }

@@ -12,10 +12,12 @@ mod image_update;
 mod instance_offering;
 mod ip_address;
 mod ip_range;
+mod jobs;
 mod l2_network;
 mod l3_network;
 mod l3_network_options;
 mod login;
+mod long_job;
 mod making;
 mod management_node;
 mod network_service;
@@ -44,6 +46,8 @@ pub fn all() -> Vec<Operation> {
     [
         login::operations(),
         management_node::operations(),
+        jobs::operations(),
+        long_job::operations(),
         zone::operations(),
         cluster::operations(),
         host::operations(),
@@ -69,10 +73,15 @@ pub fn all() -> Vec<Operation> {
     .concat()
 }
 
+/// What answers show that has no resource declaration yet.
+pub fn planned_inventories() -> impl Iterator<Item = &'static InventoryDraft> {
+    planned::INVENTORIES.iter().copied().flatten()
+}
+
 /// Everything that answers show, by name: the declared resources, and what has no such declaration yet.
 pub fn inventories() -> &'static Inventories {
     static ALL: LazyLock<Inventories> = LazyLock::new(|| {
-        let planned = planned::INVENTORIES.iter().copied().flatten().map(InventoryDraft::finish);
+        let planned = planned_inventories().map(InventoryDraft::finish);
         let declared = resource::ALL.iter().map(|resource| inventory_of(resource));
         planned.chain(declared).map(|inventory| (inventory.name, inventory)).collect()
     });

@@ -64,21 +64,19 @@ const OPERATORS: [(&str, Operator); 10] = [
     ("<", Operator::Compare(Comparison::Less)),
 ];
 
+/// How much of a condition an error repeats.
+const SHOWN_CHARACTERS: usize = 200;
+
 impl Condition {
     /// Reads a condition.
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let invalid = |remedy: &str| {
-            Failure::new(ErrorKind::InvalidQuery, format!("the condition q='{text}' cannot be read: {remedy}"))
+            let shown: String = text.chars().take(SHOWN_CHARACTERS).collect();
+            Failure::new(ErrorKind::InvalidQuery, format!("the condition q='{shown}' cannot be read: {remedy}"))
         };
-        let (field, test) = if let Some(field) = text.strip_suffix(" is null") {
-            (field, Test::Null(false))
-        } else if let Some(field) = text.strip_suffix(" not null").or_else(|| text.strip_suffix(" is not null")) {
-            (field, Test::Null(true))
-        } else {
-            split(text).ok_or_else(|| {
-                invalid("write field, operator and value without spaces, such as name=web-1; the operators are = != > < >= <= ?= !?= ~= !~=, ' is null' and ' not null'")
-            })?
-        };
+        let (field, test) = split(text).ok_or_else(|| {
+            invalid("write field, operator and value without spaces, such as name=web-1; the operators are = != > < >= <= ?= !?= ~= !~=, ' is null' and ' not null'")
+        })?;
         let path: Vec<String> = field.split('.').map(str::to_owned).collect();
         if path.iter().any(|part| part.is_empty() || !part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')) {
             return Err(invalid("a field is letters, digits and '_', with '.' between a relation and its field"));
@@ -90,7 +88,7 @@ impl Condition {
 fn split(text: &str) -> Option<(&str, Test)> {
     // The field ends where the first operator begins. Of the operators that begin there or overlap, the published
     // order decides, so that `a!=b` is not `a!` equal to `b`.
-    let start = text.find(['!', '>', '<', '?', '~', '='])?;
+    let Some(start) = text.find(['!', '>', '<', '?', '~', '=']) else { return null_test(text) };
     let (symbol, operator) = OPERATORS.iter().find(|(symbol, _)| text[start..].starts_with(symbol))?;
     let (field, value) = (&text[..start], &text[start + symbol.len()..]);
     let test = match operator {
@@ -101,6 +99,15 @@ fn split(text: &str) -> Option<(&str, Test)> {
         Operator::Like(negated) => Test::Like(value.to_owned(), *negated),
     };
     Some((field, test))
+}
+
+/// ` is null` and ` not null` come last in the published order: `name=this is null` asks for a name.
+fn null_test(text: &str) -> Option<(&str, Test)> {
+    if let Some(field) = text.strip_suffix(" is null") {
+        return Some((field, Test::Null(false)));
+    }
+    let field = text.strip_suffix(" is not null").or_else(|| text.strip_suffix(" not null"))?;
+    Some((field, Test::Null(true)))
 }
 
 #[cfg(test)]
@@ -128,6 +135,7 @@ mod tests {
         assert_eq!(test_of("name!~=web_"), Test::Like("web_".into(), true));
         assert_eq!(test_of("hostUuid is null"), Test::Null(false));
         assert_eq!(test_of("hostUuid not null"), Test::Null(true));
+        assert_eq!(test_of("hostUuid is not null"), Test::Null(true));
         assert_eq!(test_of("hostUuid=null"), Test::Null(false));
         assert_eq!(test_of("hostUuid!=null"), Test::Null(true));
     }
@@ -137,11 +145,12 @@ mod tests {
         let condition = Condition::parse("vmNics.l3Network.name=a=b>c").unwrap();
         assert_eq!(condition.path, ["vmNics", "l3Network", "name"]);
         assert_eq!(condition.test, Test::Compare(Comparison::Equal, "a=b>c".into()));
+        assert_eq!(test_of("name=this is null"), Test::Compare(Comparison::Equal, "this is null".into()));
     }
 
     #[test]
     fn text_without_a_field_or_an_operator_is_refused() {
-        for text in ["", "name", "=x", "na me=x", "a..b=1", "name = x", "name;drop=1"] {
+        for text in ["", "name", "=x", "na me=x", "a..b=1", "name = x", "name;drop=1", " is null", "a!x=3", "a?b"] {
             assert_eq!(Condition::parse(text).unwrap_err().kind, ErrorKind::InvalidQuery, "{text}");
         }
     }

@@ -75,11 +75,14 @@ impl Query {
                 "sort" => query.sort = Some(sort(value)?),
                 "sortBy" => query.sort = Some((value.clone(), query.sort.is_some_and(|(_, down)| down))),
                 "sortDirection" => {
-                    let down = value.eq_ignore_ascii_case("desc");
+                    let down = downwards(value)?;
                     query.sort = Some((query.sort.map(|(field, _)| field).unwrap_or_default(), down));
                 }
-                "fields" => query.fields.extend(value.split(',').map(|field| field.trim().to_owned())),
-                "groupBy" => query.group_by = Some(value.clone()),
+                "fields" => {
+                    let fields = value.split(',').map(str::trim).filter(|field| !field.is_empty());
+                    query.fields.extend(fields.map(str::to_owned));
+                }
+                "groupBy" => query.group_by = Some(value.clone()).filter(|field| !field.is_empty()),
                 _ => {}
             }
         }
@@ -98,10 +101,18 @@ fn number(name: &str, value: &str) -> Result<u64, Failure> {
 }
 
 fn boolean(name: &str, value: &str) -> Result<bool, Failure> {
-    match value {
+    match value.to_ascii_lowercase().as_str() {
         "true" => Ok(true),
         "false" => Ok(false),
         _ => Err(Failure::argument(name, value, "true or false is needed")),
+    }
+}
+
+fn downwards(value: &str) -> Result<bool, Failure> {
+    match value.to_ascii_lowercase().as_str() {
+        "asc" => Ok(false),
+        "desc" => Ok(true),
+        _ => Err(Failure::argument("sortDirection", value, "asc or desc is needed")),
     }
 }
 

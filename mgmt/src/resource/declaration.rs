@@ -89,6 +89,11 @@ impl Declaration {
         self.columns.iter().find(|column| column.public && column.json == json)
     }
 
+    /// The column with this name in the table.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
     /// The relation with this name.
     pub fn relation(&self, name: &str) -> Option<&Relation> {
         self.relations.iter().find(|relation| relation.name == name)
@@ -97,6 +102,19 @@ impl Declaration {
     /// The primary key.
     pub fn key(&self) -> &Column {
         &self.columns[0]
+    }
+
+    /// Whether it has a uuid, which is what tags hang on.
+    pub fn is_tagged(&self) -> bool {
+        self.key().name == "uuid"
+    }
+
+    /// The columns that tell each row from all others: the key where it does alone, else all.
+    pub fn identity(&self) -> &[Column] {
+        match self.key().name {
+            "uuid" | "id" => &self.columns[..1],
+            _ => &self.columns,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod enums;
 mod hosts;
 mod identity;
 mod images;
+mod long_jobs;
 mod networks;
 mod offerings;
 mod storage;
@@ -21,6 +22,7 @@ pub use enums::*;
 pub use hosts::*;
 pub use identity::*;
 pub use images::*;
+pub use long_jobs::*;
 pub use networks::*;
 pub use offerings::*;
 pub use storage::*;
@@ -40,6 +42,7 @@ pub static ALL: LazyLock<Vec<&'static Declaration>> = LazyLock::new(|| {
         vms::ALL,
         tags::ALL,
         identity::ALL,
+        long_jobs::ALL,
     ]
     .into_iter()
     .flatten()

@@ -59,6 +59,10 @@ resource! {
         /// The cluster.
         cluster_uuid: ClusterUuid,
     }
+    relations {
+        "l2Network" => L2Network(l2_network_uuid = uuid);
+        "cluster" => Cluster(cluster_uuid = uuid);
+    }
 }
 
 resource! {
@@ -116,6 +120,9 @@ resource! {
         /// The server.
         dns: Ipv4Addr,
     }
+    relations {
+        "l3Network" => L3Network(l3_network_uuid = uuid);
+    }
 }
 
 resource! {
@@ -133,6 +140,9 @@ resource! {
         create_date: Timestamp,
         /// When it last changed.
         last_op_date: Timestamp,
+    }
+    relations {
+        "l3Network" => L3Network(l3_network_uuid = uuid);
     }
 }
 
@@ -195,6 +205,7 @@ resource! {
     relations {
         "l3Network" => L3Network(l3_network_uuid = uuid);
         "ipRange" => IpRange(ip_range_uuid = uuid);
+        "vmNic" => VmNic(uuid = used_ip_uuid);
     }
 }
 
@@ -215,6 +226,10 @@ resource! {
         create_date: Timestamp,
         /// When it last changed.
         last_op_date: Timestamp,
+    }
+    relations {
+        "l3Network" => L3Network(uuid via network_service_l3_network_ref(network_service_provider_uuid, l3_network_uuid) = uuid);
+        "networkServiceL3NetworkRef" => NetworkServiceL3NetworkRef(uuid = network_service_provider_uuid);
     }
 }
 

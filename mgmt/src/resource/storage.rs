@@ -97,6 +97,7 @@ resource! {
     relations {
         "zone" => Zone(uuid via backup_storage_zone_ref(backup_storage_uuid, zone_uuid) = uuid);
         "image" => Image(uuid via image_backup_storage_ref(backup_storage_uuid, image_uuid) = uuid);
+        "imageRef" => ImageBackupStorageRef(uuid = backup_storage_uuid);
         "zoneRef" => BackupStorageZoneRef(uuid = backup_storage_uuid)
             shown Shown::Values { field: "attachedZoneUuids", column: "zone_uuid" };
     }
@@ -110,6 +111,10 @@ resource! {
         /// The zone.
         zone_uuid: ZoneUuid,
     }
+    relations {
+        "backupStorage" => BackupStorage(backup_storage_uuid = uuid);
+        "zone" => Zone(zone_uuid = uuid);
+    }
 }
 
 resource! {
@@ -119,5 +124,9 @@ resource! {
         primary_storage_uuid: PrimaryStorageUuid,
         /// The cluster.
         cluster_uuid: gantry_common::id::ClusterUuid,
+    }
+    relations {
+        "primaryStorage" => PrimaryStorage(primary_storage_uuid = uuid);
+        "cluster" => Cluster(cluster_uuid = uuid);
     }
 }

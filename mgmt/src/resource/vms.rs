@@ -69,6 +69,7 @@ resource! {
         "image" => Image(image_uuid = uuid);
         "instanceOffering" => InstanceOffering(instance_offering_uuid = uuid);
         "rootVolume" => Volume(root_volume_uuid = uuid);
+        "defaultL3Network" => L3Network(default_l3_network_uuid = uuid);
         "vmNics" => VmNic(uuid = vm_instance_uuid) shown Shown::Inventories { order: "device_id" };
         "allVolumes" => Volume(uuid = vm_instance_uuid) shown Shown::Inventories { order: "device_id" };
     }
@@ -107,6 +108,7 @@ resource! {
     relations {
         "vmInstance" => VmInstance(vm_instance_uuid = uuid);
         "l3Network" => L3Network(l3_network_uuid = uuid);
+        "usedIp" => UsedIp(used_ip_uuid = uuid);
     }
 }
 

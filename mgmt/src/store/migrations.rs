@@ -4,7 +4,11 @@ use rusqlite::Connection;
 
 use super::StoreError;
 
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first_tour.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_first_tour.sql"),
+    include_str!("migrations/0002_durable_jobs.sql"),
+    include_str!("migrations/0004_query_indexes.sql"),
+];
 
 /// Brings the database to this program's version, each step in a transaction of its own.
 pub fn run(connection: &mut Connection) -> Result<(), StoreError> {

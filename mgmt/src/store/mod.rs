@@ -10,7 +10,9 @@ mod cleanup;
 mod image_cache;
 mod jobs;
 mod join_tokens;
+mod long_jobs;
 mod migrations;
+mod query;
 mod reader;
 mod sessions;
 mod table;
@@ -42,6 +44,9 @@ pub enum StoreError {
         /// What it should be.
         expected: &'static str,
     },
+    /// The program met a fault of its own; the change was taken back.
+    #[error("inventory: a change met a fault of the management node: see its log")]
+    Fault,
     /// The store is closing.
     #[error("inventory: the management node is stopping")]
     Closed,
@@ -83,6 +88,7 @@ impl Store {
         connection.pragma_update(None, "foreign_keys", "ON")?;
         connection.set_prepared_statement_cache_capacity(256);
         migrations::run(&mut connection)?;
+        query::equip(&connection)?;
         Ok(Self { writer: writer::Writer::start(connection), readers: reader::Readers::new(path) })
     }
 
@@ -109,7 +115,8 @@ impl Store {
 
 /// One transaction, reading or writing.
 pub struct Tx<'a> {
-    pub(crate) connection: &'a Connection,
+    // Not to be seen outside this module, or SQL would be written elsewhere.
+    connection: &'a Connection,
 }
 
 #[cfg(test)]

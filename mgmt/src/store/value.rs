@@ -13,6 +13,10 @@ use crate::clock::Timestamp;
 pub enum ColumnKind {
     /// Text, compared character by character.
     Text,
+    /// A resource's id.
+    Uuid,
+    /// One of these texts.
+    Enum(&'static [&'static str]),
     /// A whole number.
     Integer,
     /// `true` or `false`.
@@ -130,9 +134,9 @@ macro_rules! integers {
 integers!(i64, u64, u32, u16, i32);
 
 macro_rules! texts {
-    ($($type:ty),* $(,)?) => {$(
+    ($kind:ident: $($type:ty),* $(,)?) => {$(
         impl SqlValue for $type {
-            const KIND: ColumnKind = ColumnKind::Text;
+            const KIND: ColumnKind = ColumnKind::$kind;
 
             fn to_sql(&self) -> Value {
                 Value::Text(self.to_string())
@@ -145,11 +149,15 @@ macro_rules! texts {
     )*};
 }
 
+texts!(Text: Ipv4Addr, MacAddress);
+
 texts!(
+    Uuid:
     id::AccountUuid,
     id::UserUuid,
     id::SessionUuid,
     id::JobUuid,
+    id::LongJobUuid,
     id::NodeUuid,
     id::ZoneUuid,
     id::ClusterUuid,
@@ -169,8 +177,6 @@ texts!(
     id::NicUuid,
     id::TagUuid,
     id::OperationId,
-    Ipv4Addr,
-    MacAddress,
 );
 
 /// Makes an enum of constant texts: stored, sent and shown by its text. As a parameter, it allows its `TEXTS`.
@@ -205,7 +211,7 @@ macro_rules! text_enum {
         }
 
         impl $crate::store::SqlValue for $name {
-            const KIND: $crate::store::ColumnKind = $crate::store::ColumnKind::Text;
+            const KIND: $crate::store::ColumnKind = $crate::store::ColumnKind::Enum(&[$($text,)*]);
 
             fn to_sql(&self) -> rusqlite::types::Value {
                 rusqlite::types::Value::Text(self.as_str().to_owned())

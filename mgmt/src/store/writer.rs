@@ -1,6 +1,10 @@
 //! The one writer: a thread that commits whatever is queued as one group.
 
-use std::{sync::mpsc, thread};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::mpsc,
+    thread,
+};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
@@ -65,7 +69,9 @@ fn in_savepoint<T, E: From<StoreError>>(
         connection.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map_err(StoreError::from)
     };
     run("SAVEPOINT change")?;
-    let result = change(&Tx { connection });
+    // A fault of the program in one change must not end the writer, and with it all others.
+    let result = catch_unwind(AssertUnwindSafe(|| change(&Tx { connection })));
+    let result = result.unwrap_or_else(|_| Err(StoreError::Fault.into()));
     if result.is_err() {
         run("ROLLBACK TO change")?;
     }

@@ -7,22 +7,28 @@ use std::sync::{
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
+use gantry_agent::image::Images;
 use gantry_common::{agent::*, id::VmUuid};
 use tokio::sync::{Notify, broadcast};
 use tokio_stream::wrappers::BroadcastStream;
 
-/// The host. `pause_vm` waits for `gate`, `measure_volume` reports progress until it is cancelled.
+/// The host. Images are handled by the agent's own code where there are any; `pause_vm` waits for `gate`, `measure_volume` reports progress until it is cancelled.
 pub struct Double {
     pub gate: Notify,
     pub begun: Notify,
     pub pauses: AtomicU64,
     pub told: broadcast::Sender<Event>,
+    pub images: Option<Images>,
 }
 
 impl Double {
     pub fn new() -> Arc<Self> {
+        Arc::new(Self::with_images(None))
+    }
+
+    pub fn with_images(images: Option<Images>) -> Self {
         let told = broadcast::Sender::new(4096);
-        Arc::new(Self { gate: Notify::new(), begun: Notify::new(), pauses: AtomicU64::new(0), told })
+        Self { gate: Notify::new(), begun: Notify::new(), pauses: AtomicU64::new(0), told, images }
     }
 
     pub fn tell(&self, revision: u64) {
@@ -54,6 +60,10 @@ pub fn snapshot() -> Event {
     Event::Snapshot(Box::new(Snapshot { facts: facts(), vms: Some(vec![]), foreign: vec![], revision: 0 }))
 }
 
+fn no_images() -> AgentError {
+    AgentError::NotFound { what: "image store".to_owned(), name: "double".to_owned() }
+}
+
 macro_rules! double {
     ($($method:ident($command:ident) -> $reply:ty;)*) => {
         #[async_trait]
@@ -64,6 +74,14 @@ macro_rules! double {
 
             async fn describe_host(&self, _: Call, _: DescribeHost) -> Result<HostFacts, AgentError> {
                 Ok(facts())
+            }
+
+            async fn add_image(&self, call: Call, command: AddImage) -> Result<ImageFacts, AgentError> {
+                self.images.as_ref().ok_or_else(no_images)?.add_image(&call, command).await
+            }
+
+            async fn delete_image(&self, call: Call, command: DeleteImage) -> Result<(), AgentError> {
+                self.images.as_ref().ok_or_else(no_images)?.delete_image(&call, command).await
             }
 
             async fn pause_vm(&self, _: Call, command: PauseVm) -> Result<Observation, AgentError> {
@@ -96,8 +114,6 @@ double! {
     open_storage(OpenStorage) -> StorageCapacity;
     create_volume(CreateVolume) -> VolumeSize;
     delete_volume(DeleteVolume) -> ();
-    add_image(AddImage) -> ImageFacts;
-    delete_image(DeleteImage) -> ();
     cache_image(CacheImage) -> ImageFacts;
     evict_image(EvictImage) -> ();
     start_vm(StartVm) -> Observation;

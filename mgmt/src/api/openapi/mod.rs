@@ -44,7 +44,7 @@ pub fn document(operations: &[Operation]) -> Value {
         let item = paths.entry(entry.template.clone()).or_insert_with(|| json!({}));
         item[entry.method().to_lowercase()] = entry::operation(&entry);
     }
-    paths.insert("/api-jobs/{uuid}".to_owned(), json!({ "get": components::poll() }));
+    paths.entry("/api-jobs/{uuid}").or_insert_with(|| json!({}))["get"] = components::poll();
     let tags: Vec<Value> = CHAPTERS
         .iter()
         .map(|chapter| json!({ "name": chapter.title, "x-gantry-chapter": chapter.number }))

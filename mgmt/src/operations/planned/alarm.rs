@@ -37,7 +37,7 @@ planned! {
         /// The alarm.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Updates an alarm.
@@ -77,7 +77,7 @@ planned! {
         /// The action.
         action_uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Adds a label to an alarm.
@@ -99,7 +99,7 @@ planned! {
         /// The label.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Enables or disables an alarm.
@@ -166,7 +166,7 @@ planned! {
         /// The template.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Updates an alarm text template.

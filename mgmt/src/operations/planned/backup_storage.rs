@@ -11,17 +11,6 @@ planned! {
         uuid: Uuid;
     }
 
-    /// Reads the capacity of backup storages.
-    GetBackupStorageCapacity, "4.5.5",
-        Get "/backup-storage/capacities", Sync -> { totalCapacity: i64, availableCapacity: i64, success: bool }; {
-        /// The zones.
-        zone_uuids: Option<Vec<Uuid>>;
-        /// The backup storages.
-        backup_storage_uuids: Option<Vec<Uuid>>;
-        /// Whether all are meant.
-        all: Option<bool>;
-    }
-
     /// Makes an image on a backup storage available for download.
     ExportImageFromBackupStorage, "4.5.8",
         Put "/backup-storage/{backupStorageUuid}/actions", Job -> { imageUrl: String, success: bool }; {

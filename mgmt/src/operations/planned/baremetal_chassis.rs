@@ -32,7 +32,7 @@ planned! {
         /// The chassis.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Updates a bare-metal chassis.
@@ -117,7 +117,7 @@ planned! {
         /// The PXE server.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Queries PXE servers.

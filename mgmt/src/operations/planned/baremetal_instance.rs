@@ -74,7 +74,7 @@ planned! {
         /// The bare-metal instance.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Removes a deleted bare-metal instance for good.

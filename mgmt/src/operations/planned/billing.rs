@@ -26,7 +26,7 @@ planned! {
         /// The price.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Queries resource prices.

@@ -10,7 +10,7 @@ planned! {
         /// Its name.
         name: String, max_length 255;
         /// The certificate with its private key, as PEM.
-        certificate: Secret, max_length 60000;
+        certificate: Secret, max_length 60_000;
         /// Free text.
         description: Option<String>, max_length 2048;
         /// The id it gets.
@@ -22,7 +22,7 @@ planned! {
         /// The certificate.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Queries certificates.

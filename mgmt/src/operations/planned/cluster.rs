@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::{inventories, planned};
+use crate::planned;
 
 planned! {
     /// Upgrades the operating systems of the hosts of a cluster.
@@ -13,14 +13,5 @@ planned! {
         exclude_packages: Option<Vec<String>>, nonempty true;
         /// The id the job gets.
         resource_uuid: Option<Uuid>;
-    }
-}
-
-inventories! {
-    /// A long job.
-    LongJob {
-        uuid: Uuid, name: String, description: String, apiId: String, jobName: String, jobData: String,
-        jobResult: String, targetResourceUuid: Uuid, managementNodeUuid: Uuid, createDate: Timestamp,
-        lastOpDate: Timestamp, state: String,
     }
 }

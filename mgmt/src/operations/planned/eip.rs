@@ -24,7 +24,7 @@ planned! {
         /// The elastic IP.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Queries elastic IPs.

@@ -17,12 +17,6 @@ planned! {
         management_ip: Option<String>, max_length 255, nonempty true;
     }
 
-    /// Lists the strategies by which hosts are chosen.
-    GetHostAllocatorStrategies, "4.3.6", Get "/hosts/allocators/strategies", Sync -> { strategies: [String] }; {}
-
-    /// Lists the types of hypervisors.
-    GetHypervisorTypes, "4.3.7", Get "/hosts/hypervisor-types", Sync -> { hypervisorTypes: [String] }; {}
-
     /// Updates a KVM host.
     UpdateKVMHost, "4.3.8", Put "/hosts/kvm/{uuid}/actions", Job -> Host; {
         /// The user.

@@ -52,7 +52,7 @@ planned! {
         /// The IPsec connection.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Updates an IPsec connection.
@@ -64,7 +64,7 @@ planned! {
         /// Free text.
         description: Option<String>, max_length 2048;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Queries IPsec connections.

@@ -26,7 +26,7 @@ planned! {
         /// The server.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Queries iSCSI servers.
@@ -42,7 +42,7 @@ planned! {
 
     /// Updates an iSCSI server.
     UpdateIscsiServer, "4.6.5",
-        Put "/storage-devices/iscsi/servers/{uuid}/actions" | "/storage-devices/iscsi/servers",
+        Put "/storage-devices/iscsi/servers/{uuid}/actions",
         Job -> IscsiServer, body_keys &["updateIscsiServer", "params"]; {
         /// The server.
         uuid: Uuid;

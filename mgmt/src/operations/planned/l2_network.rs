@@ -94,7 +94,7 @@ planned! {
         /// The VNI range.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 }
 

@@ -22,7 +22,7 @@ planned! {
         /// The load balancer.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Queries load balancers.

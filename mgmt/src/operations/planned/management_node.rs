@@ -52,31 +52,6 @@ planned! {
 
     /// Queries garbage collection jobs.
     QueryGCJob, "11.6.3", Get "/gc-jobs" | "/gc-jobs/{uuid}", Sync -> [GCJob]; {}
-
-    /// Submits a long job.
-    SubmitLongJob, "11.8.1", Post "/longjobs", Job -> LongJob; {
-        /// Its name.
-        name: Option<String>, max_length 255;
-        /// Free text.
-        description: Option<String>, max_length 2048;
-        /// The name of the operation it carries out.
-        job_name: String, max_length 255;
-        /// Its parameters, as JSON.
-        job_data: String;
-        /// The id it gets.
-        resource_uuid: Option<Uuid>;
-        /// The resource it works on.
-        target_resource_uuid: Option<Uuid>, max_length 32;
-    }
-
-    /// Deletes a long job.
-    DeleteLongJob, "11.8.2", Delete "/longjobs/{uuid}", Job; {
-        /// The job.
-        uuid: Uuid;
-    }
-
-    /// Queries long jobs.
-    QueryLongJob, "11.8.3", Get "/longjobs" | "/longjobs/{uuid}", Sync -> [LongJob]; {}
 }
 
 inventories! {
@@ -88,12 +63,6 @@ inventories! {
     /// A management node.
     ManagementNode {
         uuid: Uuid, hostName: String, joinDate: Timestamp, heartBeat: Timestamp,
-    }
-
-    /// How far a job is.
-    TaskProgress {
-        taskUuid: Uuid, taskName: String, parentUuid: Uuid, type: String, content: String, opaque: Json, time: i64,
-        totalSteps: i64, currentStep: i64, subTasks: [Json],
     }
 
     /// A notification.

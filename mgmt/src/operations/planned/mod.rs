@@ -126,7 +126,6 @@ pub const INVENTORIES: &[&[InventoryDraft]] = &[
     ceph_backup_storage::INVENTORIES,
     ceph_primary_storage::INVENTORIES,
     certificate::INVENTORIES,
-    cluster::INVENTORIES,
     console::INVENTORIES,
     database_backup::INVENTORIES,
     eip::INVENTORIES,

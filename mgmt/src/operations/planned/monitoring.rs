@@ -75,7 +75,7 @@ planned! {
         /// The subscription.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Reads the record of calls.

@@ -20,7 +20,7 @@ planned! {
         /// The topic.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Enables or disables a notification topic.
@@ -75,7 +75,7 @@ planned! {
         /// The platform.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Queries email platforms.
@@ -181,7 +181,7 @@ planned! {
     RemoveSNSDingTalkAtPerson, "8.1.2.19",
         Delete "/sns/application-endpoints/ding-talk/{endpointUuid}/at-persons/{phoneNumber}", Job; {
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
         /// The endpoint.
         endpoint_uuid: Uuid;
         /// The phone number.
@@ -198,7 +198,7 @@ planned! {
         /// The endpoint.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Updates a notification endpoint.

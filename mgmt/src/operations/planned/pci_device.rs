@@ -26,7 +26,7 @@ planned! {
         /// The PCI device.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Lists the PCI devices that can be attached to a VM instance.
@@ -92,7 +92,7 @@ planned! {
         /// The PCI device offering.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Queries PCI device offerings.

@@ -36,7 +36,7 @@ planned! {
         /// The port forwarding rule.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Queries port forwarding rules.

@@ -11,23 +11,6 @@ planned! {
         uuid: Uuid;
     }
 
-    /// Reads the capacity of primary storages.
-    GetPrimaryStorageCapacity, "4.4.6",
-        Get "/primary-storage/capacities",
-        Sync -> {
-            totalCapacity: i64, availableCapacity: i64, totalPhysicalCapacity: i64, availablePhysicalCapacity: i64,
-            success: bool,
-        }; {
-        /// The zones.
-        zone_uuids: Option<Vec<Uuid>>;
-        /// The clusters.
-        cluster_uuids: Option<Vec<Uuid>>;
-        /// The primary storages.
-        primary_storage_uuids: Option<Vec<Uuid>>;
-        /// Whether all are meant.
-        all: Option<bool>;
-    }
-
     /// Measures the capacity of a primary storage anew.
     SyncPrimaryStorageCapacity, "4.4.7", Put "/primary-storage/{primaryStorageUuid}/actions", Job -> PrimaryStorage; {
         /// The primary storage.

@@ -14,7 +14,7 @@ planned! {
         /// Its type.
         kind as "type": Option<String>, values &["zstack"];
         /// The text of the template.
-        template_content: Option<String>, max_length 4194304;
+        template_content: Option<String>, max_length 4_194_304;
         /// The id it gets.
         resource_uuid: Option<Uuid>;
     }
@@ -24,7 +24,7 @@ planned! {
         /// The stack template.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Queries stack templates.
@@ -42,7 +42,7 @@ planned! {
         /// The state.
         state: Option<bool>;
         /// The text of the template.
-        template_content: Option<String>, max_length 4194304;
+        template_content: Option<String>, max_length 4_194_304;
     }
 
     /// Lists the resources that stack templates can hold.
@@ -65,11 +65,11 @@ planned! {
         /// Whether everything is undone when a part fails.
         rollback: Option<bool>;
         /// The text of the template.
-        template_content: Option<String>, max_length 4194304;
+        template_content: Option<String>, max_length 4_194_304;
         /// The stack template.
         template_uuid: Option<Uuid>;
         /// The parameters.
-        parameters: Option<String>, max_length 524288;
+        parameters: Option<String>, max_length 524_288;
         /// The id it gets.
         resource_uuid: Option<Uuid>;
     }
@@ -79,11 +79,11 @@ planned! {
         /// Its type.
         kind as "type": Option<String>, values &["zstack"];
         /// The text of the template.
-        template_content: Option<String>, max_length 4194304;
+        template_content: Option<String>, max_length 4_194_304;
         /// The stack template.
         uuid: Option<Uuid>;
         /// The parameters.
-        parameters: Option<String>, max_length 524288;
+        parameters: Option<String>, max_length 524_288;
     }
 
     /// Deletes a resource stack.
@@ -91,7 +91,7 @@ planned! {
         /// The resource stack.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Updates a resource stack.
@@ -105,9 +105,9 @@ planned! {
         /// Whether everything is undone when a part fails.
         rollback: Option<bool>;
         /// The text of the template.
-        template_content: Option<String>, max_length 4194304;
+        template_content: Option<String>, max_length 4_194_304;
         /// The parameters.
-        parameters: Option<String>, max_length 524288;
+        parameters: Option<String>, max_length 524_288;
     }
 
     /// Queries resource stacks.
@@ -136,7 +136,7 @@ planned! {
         /// Its type.
         kind as "type": Option<String>, values &["zstack"];
         /// The text of the template.
-        template_content: Option<String>, max_length 4194304;
+        template_content: Option<String>, max_length 4_194_304;
         /// The stack template.
         uuid: Option<Uuid>;
     }

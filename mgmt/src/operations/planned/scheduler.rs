@@ -32,7 +32,7 @@ planned! {
         /// The trigger.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Queries scheduler triggers.
@@ -99,7 +99,7 @@ planned! {
         /// The scheduler job.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Queries scheduler jobs.

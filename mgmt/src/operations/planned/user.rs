@@ -21,7 +21,7 @@ planned! {
         /// The user group.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Queries user groups.
@@ -86,7 +86,7 @@ planned! {
         /// The user.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Queries users.
@@ -166,7 +166,7 @@ planned! {
         /// The policy.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Queries policies.

@@ -35,7 +35,7 @@ planned! {
         /// The vCenter.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Updates a vCenter.

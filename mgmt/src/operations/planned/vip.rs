@@ -28,7 +28,7 @@ planned! {
         /// The virtual IP.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Queries virtual IPs.

@@ -102,7 +102,7 @@ planned! {
         /// The VM instance.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Reads the boot order of a VM instance.
@@ -136,7 +136,7 @@ planned! {
         /// The L3 network.
         l3_network_uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Reads what can be done with a VM instance.

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::{inventories, planned};
+use crate::{api::Method, inventories, planned};
 
 planned! {
     /// Creates a data volume.
@@ -24,7 +24,7 @@ planned! {
         /// The volume.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Removes a deleted data volume for good.
@@ -86,7 +86,8 @@ planned! {
 
     /// Limits the bandwidth of a volume.
     SetVolumeQoS, "3.2.15",
-        Put "/volumes/{uuid}/actions" | "/volumes/{uuid}/QoS", Job, body_keys &["setVolumeQos", "params"]; {
+        Put "/volumes/{uuid}/actions",
+        Job, also &[(Method::Post, "/volumes/{uuid}/QoS")], body_keys &["setVolumeQos", "params"]; {
         /// The volume.
         uuid: Uuid;
         /// Bytes per second.

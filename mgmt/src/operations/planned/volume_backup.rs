@@ -26,7 +26,7 @@ planned! {
         /// The backup storages.
         backup_storage_uuids: Option<Vec<Uuid>>;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Queries volume backups.
@@ -123,7 +123,7 @@ planned! {
         /// The backup storages.
         backup_storage_uuids: Option<Vec<Uuid>>;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Takes all volumes of a VM instance back to a backup.

@@ -54,7 +54,7 @@ planned! {
         /// The snapshot.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Creates a scheduler that takes snapshots of a volume.

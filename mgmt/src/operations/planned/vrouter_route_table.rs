@@ -20,7 +20,7 @@ planned! {
         /// The route table.
         uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Queries route tables.
@@ -59,7 +59,7 @@ planned! {
         /// The route table.
         route_table_uuid: Uuid;
         /// How dependents are treated.
-        delete_mode: Option<String>;
+        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Queries route entries.

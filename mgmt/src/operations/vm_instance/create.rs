@@ -98,7 +98,7 @@ impl JobOperation for CreateVmInstance {
         vec![
             Step::record("choose a host and promise what the VM needs", decide)
                 .undo_record(|tx, run| run.state.vm.map_or(Ok(()), |vm| forget_vm(tx, vm))),
-            Step::remote("bring the image to the host", bring_image),
+            Step::remote("bring the image to the host", bring_image).cancellable(),
             Step::record("note the cached image", |tx, run| {
                 if let (Some(host), Some(cache)) = (run.state.host, &run.state.cache)
                     && let Some(bytes) = cache.actual_bytes
@@ -107,7 +107,7 @@ impl JobOperation for CreateVmInstance {
                 }
                 Ok(())
             }),
-            Step::remote("make the volumes", make_volumes).undo_remote(delete_volumes),
+            Step::remote("make the volumes", make_volumes).undo_remote(delete_volumes).cancellable(),
             Step::record("record the volumes", record_volumes),
             Step::remote("start the VM", |run: Run<Self>| async move {
                 if let (true, Some(vm), Some(host)) = (run.state.starts, run.state.vm, run.state.host) {

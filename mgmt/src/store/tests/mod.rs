@@ -59,6 +59,22 @@ async fn a_change_that_fails_leaves_nothing_and_harms_no_other() {
 }
 
 #[tokio::test]
+async fn a_change_that_meets_a_fault_of_the_program_is_taken_back_and_others_go_on() {
+    let (_dir, store) = open();
+    let faulty = store.write(|tx| {
+        tx.set_node_fact("faulty", "1")?;
+        if tx.node_fact("faulty")?.is_some() {
+            panic!("a fault of the test's change");
+        }
+        Ok(())
+    });
+    assert!(matches!(faulty.await, Err(StoreError::Fault)));
+    store.write(|tx| tx.set_node_fact("next", "1")).await.unwrap();
+    let facts = store.read(|tx| Ok::<_, StoreError>((tx.node_fact("faulty")?, tx.node_fact("next")?))).await.unwrap();
+    assert_eq!(facts, (None, Some("1".to_owned())));
+}
+
+#[tokio::test]
 async fn what_was_written_is_there_after_opening_again() {
     let (dir, store) = open();
     store.write(|tx| tx.set_node_fact("uuid", "x")).await.unwrap();
