@@ -25,6 +25,7 @@ pub fn parameter(parameter: &Parameter) -> Value {
         ParameterKind::Map => map(list(json!({ "type": "string" }))),
         ParameterKind::TextMap => map(json!({ "type": "string" })),
         ParameterKind::Object => json!({ "type": "object" }),
+        ParameterKind::Json => json!({}),
         ParameterKind::ObjectList => list(json!({ "type": "object" })),
     };
     let constraint = &parameter.constraint;
