@@ -24,8 +24,8 @@ pub fn parameter(parameter: &Parameter) -> Value {
         ParameterKind::UuidList => list(named("Uuid")),
         ParameterKind::Map => map(list(json!({ "type": "string" }))),
         ParameterKind::TextMap => map(json!({ "type": "string" })),
+        ParameterKind::Json => json!({ "type": ["object", "string"] }),
         ParameterKind::Object => json!({ "type": "object" }),
-        ParameterKind::Json => json!({}),
         ParameterKind::ObjectList => list(json!({ "type": "object" })),
     };
     let constraint = &parameter.constraint;
