@@ -46,6 +46,7 @@ bench-queries: ## of these the queries alone, on 25,000 and 100,000 VMs
 
 fuzz: ## ten million random requests
 	GANTRY_FUZZ_INPUTS=10000000 cargo test --release -p gantry-mgmt --test fuzz
+
 fuzz-api: ## every operation with made-up calls, held to /openapi.json: some minutes
 	tests/lab/packages.sh build fuzz
 	cargo build --package gantry-mgmt

@@ -58,8 +58,7 @@ impl Router {
         body: &Map<String, Value>,
     ) -> Result<(Operation, PathParameters), Failure> {
         let parts: Vec<&str> = split(path).collect();
-        let matching: Vec<(&Route, PathParameters)> =
-            self.routes.iter().filter_map(|route| Some((route, route.matches(&parts)?))).collect();
+        let matching = self.matching(&parts);
         if matching.is_empty() {
             return Err(Failure::new(ErrorKind::UnknownPath, format!("there is no operation at '{path}'")));
         }
@@ -97,15 +96,21 @@ impl Router {
         Ok((route.operation, parameters))
     }
 
+    /// The routes that a path means: those with literals where others have parameters, whatever their methods, so that
+    /// `DELETE /accounts/groups` is not meant for the account called `groups`.
+    fn matching(&self, parts: &[&str]) -> Vec<(&Route, PathParameters)> {
+        let all = self.routes.iter().filter_map(|route| Some((route, route.matches(parts)?)));
+        let mut all: Vec<(&Route, PathParameters)> = all.collect();
+        let first = all.first().map(|(route, _)| route.shape());
+        all.retain(|(route, _)| Some(route.shape()) == first);
+        all
+    }
+
     /// The methods that a path takes, as HTTP's `Allow` lists them; `None` for a path that is not there.
     pub fn allowed(&self, path: &str) -> Option<String> {
         let parts: Vec<&str> = split(path).collect();
-        let mut methods: Vec<&str> = self
-            .routes
-            .iter()
-            .filter(|route| route.matches(&parts).is_some())
-            .map(|route| route.method.as_str())
-            .collect();
+        let mut methods: Vec<&str> =
+            self.matching(&parts).into_iter().map(|(route, _)| route.method.as_str()).collect();
         methods.sort_unstable();
         methods.dedup();
         (!methods.is_empty()).then(|| methods.join(", "))
@@ -142,5 +147,21 @@ fn segment(part: &'static str) -> Segment {
     match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
         Some(name) => Segment::Parameter(name),
         None => Segment::Literal(part),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operations;
+
+    #[test]
+    fn a_literal_is_not_taken_for_the_name_of_something() {
+        let router = Router::new(&operations::all());
+        assert_eq!(router.allowed("/accounts/groups").as_deref(), Some("GET, POST"));
+        assert_eq!(router.allowed("/zones/8aef7e3a53b34eedaa05027a919156d9").as_deref(), Some("DELETE, GET"));
+        assert_eq!(router.allowed("/nowhere"), None);
+        let failure = router.find(Method::Delete, "/accounts/groups", &Map::new()).err().unwrap();
+        assert_eq!(failure.kind, ErrorKind::WrongMethod);
     }
 }

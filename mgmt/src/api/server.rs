@@ -28,10 +28,11 @@ use crate::{
 /// The path below which the API stands.
 pub const BASE: &str = "/zstack/v1";
 
-/// When a client that was sent away because there is too much to do may come again.
-pub const RETRY_AFTER_SECONDS: u64 = 1;
 /// The path below it at which jobs are asked for.
 const JOBS: &str = "/api-jobs/";
+
+/// When a client that was sent away because there is too much to do may come again.
+pub const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// The node's HTTP application.
 pub fn application(node: Arc<Node>) -> axum::Router {
@@ -80,14 +81,32 @@ async fn handle(
         Ok(reply) => respond(reply, &ignored),
         Err(failure) => {
             let mut response = refusal(&method, &uri, &failure, &ignored);
-            let methods = (failure.kind == ErrorKind::WrongMethod)
-                .then(|| below_base(&uri).and_then(|path| allowed(&node, &path)))
-                .flatten();
-            if let Some(methods) = methods.and_then(|methods| HeaderValue::from_str(&methods).ok()) {
+            if failure.kind == ErrorKind::WrongMethod
+                && let Some(methods) = below_base(&clean(&uri)).and_then(|path| allowed(&node, path))
+                && let Ok(methods) = HeaderValue::from_str(&methods)
+            {
                 response.headers_mut().insert(ALLOW, methods);
             }
             response
         }
+    }
+}
+
+/// The request's path; clients may write `//` for `/`.
+fn clean(uri: &Uri) -> String {
+    uri.path().split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
+}
+
+/// The part of a clean path that is below the API's base.
+fn below_base(clean: &str) -> Option<&str> {
+    clean.strip_prefix(BASE.trim_start_matches('/'))
+}
+
+/// The methods that a path takes, as HTTP's `Allow` lists them; `None` for a path that is not there.
+fn allowed(node: &Node, path: &str) -> Option<String> {
+    match node.router.allowed(path) {
+        Some(methods) if path.starts_with(JOBS) => Some(format!("GET, {methods}")),
+        methods => methods,
     }
 }
 
@@ -100,25 +119,6 @@ pub(super) fn refusal(method: &HttpMethod, uri: &Uri, failure: &Failure, ignored
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
     }
     response
-}
-
-/// The request's path; clients may write `//` for `/`.
-fn without_empty_parts(uri: &Uri) -> String {
-    uri.path().split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
-}
-
-/// The request's path below the API's base.
-fn below_base(uri: &Uri) -> Option<String> {
-    without_empty_parts(uri).strip_prefix(BASE.trim_start_matches('/')).map(str::to_owned)
-}
-
-/// The methods that a path takes; `None` for a path that is not there.
-fn allowed(node: &Node, path: &str) -> Option<String> {
-    let routed = node.router.allowed(path);
-    if !path.starts_with(JOBS) {
-        return routed;
-    }
-    Some(routed.map_or_else(|| "GET".to_owned(), |others| format!("{others}, GET")))
 }
 
 /// Turns a reply into the HTTP answer, which names what was ignored of the request.
@@ -170,11 +170,11 @@ async fn answer(
     ignored: &mut Vec<String>,
 ) -> Result<Reply, Failure> {
     let unknown = || Failure::new(ErrorKind::UnknownPath, format!("there is no operation at '{}'", uri.path()));
-    let clean = without_empty_parts(uri);
+    let clean = clean(uri);
     if let Some(path) = classic::path(&clean) {
         return classic::answer(node, from.ip(), method, path, headers, body, ignored).await;
     }
-    let path = &*below_base(uri).ok_or_else(unknown)?;
+    let path = below_base(&clean).ok_or_else(unknown)?;
     let wrong = || match allowed(node, path) {
         Some(methods) => {
             Failure::new(ErrorKind::WrongMethod, format!("'{path}' does not take {method}: it takes {methods}"))

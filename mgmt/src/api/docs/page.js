@@ -75,6 +75,7 @@ class Reference {
     if (schema.$ref === "#/components/schemas/Uuid") return "uuid";
     if (schema.$ref === "#/components/schemas/Date") return "date";
     const plain = this.resolve(schema);
+    if (Array.isArray(plain.type)) return plain.type.map((type) => this.type({ type })).join(" or ");
     if (plain.type === "array") return `list of ${this.type(plain.items)}`;
     if (plain.type === "object" && typeof plain.additionalProperties === "object") {
       return `map to ${this.type(plain.additionalProperties)}`;

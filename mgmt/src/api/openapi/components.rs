@@ -20,8 +20,15 @@ pub const SESSION: &str = "session";
 pub const JOBS_TAG: &str = "Jobs";
 
 /// The statuses of errors and the names of their responses.
-pub const ERRORS: [(u16, &str); 5] =
-    [(400, "BadRequest"), (404, "NotFound"), (405, "WrongMethod"), (500, "Internal"), (503, "Failed")];
+pub const ERRORS: [(u16, &str); 7] = [
+    (400, "BadRequest"),
+    (404, "NotFound"),
+    (405, "WrongMethod"),
+    (408, "TooSlow"),
+    (413, "TooLarge"),
+    (500, "Internal"),
+    (503, "Failed"),
+];
 
 /// All components.
 pub fn all(operations: &[Operation]) -> Value {
@@ -153,6 +160,13 @@ fn responses() -> Map<String, Value> {
             json!({ "description": format!("{}.", kinds.join("; ")), "content": json("Error") }),
         );
     }
+    responses["Failed"]["headers"] = json!({ "Retry-After": {
+        "description": "When to come again, in seconds, where the node has too much to do.",
+        "schema": { "type": "integer" },
+    } });
+    responses["WrongMethod"]["headers"] = json!({ "Allow": {
+        "description": "The methods that the path takes.", "schema": { "type": "string" },
+    } });
     responses
 }
 

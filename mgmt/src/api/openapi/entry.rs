@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
+    components::JOBS_TAG,
     path::{Entry, Member},
     reply, request,
     schema::named,
@@ -31,8 +32,8 @@ pub fn operation(entry: &Entry<'_>) -> Value {
             })
         }
     };
-    let mut tags: Vec<&str> =
-        entry.members.iter().filter_map(|member| Some(chapter_of(member.declaration().section)?.title)).collect();
+    let chapter = |member: &Member<'_>| chapter_of(member.declaration().section).map_or(JOBS_TAG, |found| found.title);
+    let mut tags: Vec<&str> = entry.members.iter().map(chapter).collect();
     tags.dedup();
     operation["tags"] = json!(tags);
     if entry.is_open() {

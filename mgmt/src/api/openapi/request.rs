@@ -57,7 +57,11 @@ fn in_path(entry: &Entry<'_>) -> Vec<Value> {
 fn in_query(declared: &Parameter) -> Value {
     let schema = parameter(declared);
     let parameter = match declared.kind {
-        ParameterKind::Map | ParameterKind::TextMap | ParameterKind::Object | ParameterKind::ObjectList => json!({
+        ParameterKind::Map
+        | ParameterKind::TextMap
+        | ParameterKind::Object
+        | ParameterKind::ObjectList
+        | ParameterKind::Json => json!({
             "name": declared.name, "in": "query", "required": declared.required,
             "content": { "application/json": { "schema": schema } },
         }),

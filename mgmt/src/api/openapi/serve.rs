@@ -29,7 +29,10 @@ static RENDERED: LazyLock<Rendered> = LazyLock::new(|| {
 
 /// Answers with the document.
 pub async fn serve(headers: HeaderMap) -> Response {
-    let rendered = &*RENDERED;
+    // Rendering takes its time, once, and other calls must not wait for it.
+    let Ok(rendered) = tokio::task::spawn_blocking(|| LazyLock::force(&RENDERED)).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
     let mut response = if headers.get_all(IF_NONE_MATCH).iter().any(|known| known == rendered.tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {

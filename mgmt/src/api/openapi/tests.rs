@@ -112,3 +112,11 @@ fn constraints_come_from_the_declarations() {
         "#/components/schemas/ZoneReply"
     );
 }
+
+#[test]
+fn every_status_that_an_error_has_is_described() {
+    for kind in gantry_common::error::ErrorKind::ALL {
+        let described = super::components::ERRORS.iter().any(|(status, _)| *status == kind.status());
+        assert!(described, "{} answers {}", kind.code(), kind.status());
+    }
+}
