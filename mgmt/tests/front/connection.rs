@@ -30,7 +30,7 @@ impl Front {
         let data = tempfile::tempdir().unwrap();
         let mut config = Overrides { data: Some(data.path().to_owned()), ..Overrides::default() }.finish();
         config.limits = limits.clone();
-        let start = Start { config, admin_password: Some(PASSWORD.to_owned().into()), failpoint: None };
+        let start = Start { config, admin_password: Some(PASSWORD.to_owned()), failpoint: None };
         let node = Node::open(start).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

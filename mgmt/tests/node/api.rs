@@ -31,7 +31,7 @@ impl Api {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let data = tempfile::tempdir().unwrap();
         let config = Overrides { data: Some(data.path().to_owned()), ..Overrides::default() }.finish();
-        let start = Start { config, admin_password: Some(PASSWORD.to_owned().into()), failpoint: None };
+        let start = Start { config, admin_password: Some(PASSWORD.to_owned()), failpoint: None };
         let node = Node::open(start).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}/zstack/v1", listener.local_addr().unwrap());
