@@ -14,6 +14,7 @@ mod parameter;
 mod reply;
 mod request;
 mod router;
+mod schema;
 mod server;
 mod session;
 mod turns;

@@ -16,11 +16,12 @@ use serde_json::{Value, json};
 
 use super::{
     Call, Declaration, Handler, Method, Outcome, RawRequest, admission::admit, authenticate, carry_out, check, classic,
-    known_job, not_yet, parse_body, parse_query_string,
+    known_job, not_yet, parse_body, parse_query_string, schema,
 };
 use crate::{
     failure::Failure,
     node::Node,
+    operations,
     query::{self, Query},
     store::JobPhase,
 };
@@ -218,9 +219,19 @@ async fn answer(
     ignored.clone_from(&checked.ignored);
     let call = Call { operation, session, from: from.ip(), headers };
     Ok(match carry_out(node, call, checked).await? {
-        Outcome::Reply(reply) => Reply::ok(reply),
+        Outcome::Reply(reply) => Reply::ok(with_schema(headers, Some(declaration), reply)),
         Outcome::Job(uuid) => Reply::new(StatusCode::ACCEPTED, location(headers, uuid)),
     })
+}
+
+/// The answer, with the classes of its objects where the caller wants to be told.
+fn with_schema(headers: &HeaderMap, declaration: Option<&Declaration>, mut answer: Value) -> Value {
+    if let Some(declaration) = declaration
+        && schema::is_wanted(headers)
+    {
+        schema::add(operations::inventories(), declaration.reply, &mut answer);
+    }
+    answer
 }
 
 /// Where the caller polls, seen from where it called: a TLS proxy in between says so in `X-Forwarded-Proto`.
@@ -239,7 +250,10 @@ async fn poll(node: &Node, headers: &HeaderMap, text: &str) -> Result<Reply, Fai
         JobPhase::Waiting | JobPhase::Running | JobPhase::Undoing => {
             Reply::new(StatusCode::ACCEPTED, location(headers, job.uuid))
         }
-        JobPhase::Succeeded => Reply::ok(result),
+        JobPhase::Succeeded => {
+            let declaration = node.job_operation(&job.api).map(|(declaration, _)| declaration);
+            Reply::ok(with_schema(headers, declaration, result))
+        }
         JobPhase::Failed => Reply::new(StatusCode::SERVICE_UNAVAILABLE, result),
     })
 }

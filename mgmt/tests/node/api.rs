@@ -44,6 +44,13 @@ impl Api {
         api
     }
 
+    /// The client as a typed one, which asks for the classes of what it gets.
+    pub fn typed(mut self) -> Self {
+        let headers = [(http::HeaderName::from_static("x-json-schema"), http::HeaderValue::from_static("true"))];
+        self.http = reqwest::Client::builder().default_headers(headers.into_iter().collect()).build().unwrap();
+        self
+    }
+
     pub async fn log_in(&self) -> Result<Value, Value> {
         let digest: String = Sha512::digest(PASSWORD).iter().map(|byte| format!("{byte:02x}")).collect();
         let body = json!({ "logInByAccount": { "accountName": "admin", "password": digest } });

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that meets the unexpected ends")]
 
 mod api;
+mod changing;
 mod clean_up;
 #[path = "../hosts/double.rs"]
 mod double;
 mod expunging;
+mod l3_networks;
 mod notifications;
 mod settings;
 mod storages;

@@ -130,6 +130,15 @@ fn parameters() -> Map<String, Value> {
         }),
     );
     parameters.insert(
+        "JsonSchema".to_owned(),
+        json!({
+            "name": "X-JSON-Schema", "in": "header",
+            "schema": { "type": "string", "enum": ["true", "false"] },
+            "description": "Whether the answer has a `schema` that tells the published class of each object in it, as \
+                queries' answers always have.",
+        }),
+    );
+    parameters.insert(
         "WebHook".to_owned(),
         json!({
             "name": "X-Web-Hook", "in": "header",
@@ -180,7 +189,7 @@ pub fn poll() -> Value {
         "security": [],
         "parameters": [{
             "name": "uuid", "in": "path", "required": true, "schema": named("Uuid"), "description": "The job.",
-        }],
+        }, super::request::component("JsonSchema")],
         "responses": {
             "200": answer("It succeeded.", "JobResult"),
             "202": answer("It goes on: ask again.", "JobLocation"),

@@ -59,10 +59,10 @@ pub fn schema(declaration: &Declaration) -> Value {
         schema["properties"]["total"] = json!({
             "type": "integer", "minimum": 0, "description": "How many match, where that was asked for.",
         });
-        schema["properties"]["schema"] = json!({
-            "type": "object", "additionalProperties": { "type": "string" },
-            "description": "The published class of what stands at each path of the answer.",
-        });
     }
+    schema["properties"]["schema"] = json!({
+        "type": "object", "additionalProperties": { "type": "string" },
+        "description": "The published class of what stands at each path of the answer, where that was asked for.",
+    });
     schema
 }

@@ -25,6 +25,9 @@ pub fn parameters(entry: &Entry<'_>) -> Vec<Value> {
     if entry.members.iter().any(Member::is_job) {
         parameters.extend(["JobUuid", "WebHook"].map(component));
     }
+    if entry.members.iter().any(|member| !member.is_job() && !member.declaration().is_query()) {
+        parameters.push(component("JsonSchema"));
+    }
     parameters
 }
 
