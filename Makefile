@@ -60,7 +60,7 @@ ifeq ($(DENY),)
 	cargo install --locked cargo-deny
 endif
 	cargo deny --all-features check licenses bans sources
-	shellcheck .ci/run $$(awk 'FNR == 1 && /^#!.*bash/ { print FILENAME }' tests/lab/* tests/openapi/*)
+	shellcheck .ci/run $$(awk 'FNR == 1 && /^#!.*bash/ { print FILENAME }' tests/python_environment tests/lab/* tests/openapi/*)
 	shellcheck --shell=dash $$(awk 'FNR == 1 && /^#!\/bin\/sh/ { print FILENAME }' tests/lab/*)
 
 advisories: ## known vulnerabilities of the dependencies; needs the internet

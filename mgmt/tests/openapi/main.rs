@@ -10,8 +10,8 @@ fn the_document_is_valid_openapi() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("openapi.json");
     std::fs::write(&path, openapi::served().to_string()).unwrap();
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/openapi/venv");
-    let made = Command::new(tools).output().unwrap();
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests");
+    let made = Command::new(tests.join("python_environment")).arg(tests.join("openapi")).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let programs = String::from_utf8(made.stdout).unwrap();
     let validator = Path::new(programs.trim()).join("openapi-spec-validator");
