@@ -121,6 +121,11 @@ async fn take_snapshot(node: &Arc<Node>, machine: HostUuid, snapshot: &Snapshot)
     node.store
         .write(move |tx| {
             let Some(mut known) = tx.get::<Machine>(machine)? else { return Ok(()) };
+            if known.facts.is_none() {
+                // Until now it was expected, and not lost.
+                known.status = ConnectionStatus::Connecting;
+                known.status_reason = None;
+            }
             known.facts = Some(json!(facts));
             known.foreign_domains = json!(foreign);
             tx.save(&known)?;

@@ -1,7 +1,8 @@
 use gantry_mgmt::{
     clock::Timestamp,
+    failure::Failure,
     notification::Notice,
-    resource::{Host, NotificationType},
+    resource::{ConnectionStatus, Host, Machine, NotificationType},
 };
 use serde_json::{Value, json};
 
@@ -37,6 +38,29 @@ async fn a_host_that_goes_and_comes_back_is_told() {
     let found =
         api.eventually(&path, |found| contents(found).iter().any(|text| text.contains("Connected again"))).await;
     assert_eq!(found.len(), 2);
+}
+
+#[tokio::test]
+async fn a_host_that_comes_for_the_first_time_is_no_news() {
+    let api = Api::start().await;
+    let agent = RunningAgent::start(&api.node.authority).await;
+    World::with_host(&api, agent.host).await;
+    let expected = agent.host;
+    let waiting = api.node.store.write(move |tx| {
+        let mut machine = tx.get::<Machine>(expected)?.unwrap();
+        machine.facts = None;
+        machine.status = ConnectionStatus::Disconnected;
+        machine.status_reason = Some("nobody answered yet".to_owned());
+        tx.save(&machine)?;
+        let mut host = tx.get::<Host>(expected)?.unwrap();
+        host.status = ConnectionStatus::Disconnected;
+        tx.save(&host)?;
+        Ok::<_, Failure>(())
+    });
+    waiting.await.unwrap();
+    api.node.fleet.watch(agent.endpoint());
+    api.eventually("/hosts?q=status=Connected", |hosts| !hosts.is_empty()).await;
+    assert!(api.inventories("/notifications").await.is_empty());
 }
 
 async fn tell(api: &Api, text: &str) {
