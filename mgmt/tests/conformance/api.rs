@@ -1,26 +1,20 @@
 //! A node that runs, and calls to it.
 
-use std::net::SocketAddr;
-
-use gantry_mgmt::{
-    api::{self, Declaration, Location, Method, Parameter, ParameterKind},
-    config::Overrides,
-    node::{Node, Start},
-};
+use gantry_mgmt::api::{Declaration, Limits, Location, Method, Parameter, ParameterKind};
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha512};
 
-use crate::reference::http;
-
-const PASSWORD: &str = "conformance";
+use crate::{
+    reference::http,
+    served_node::{ServedNode, login},
+};
 
 /// A node of its own with an empty inventory, and a session at it.
 pub struct Api {
     pub address: String,
     http: reqwest::Client,
     session: String,
-    _data: tempfile::TempDir,
+    _served: ServedNode,
 }
 
 /// What came back.
@@ -52,22 +46,10 @@ pub struct Request {
 
 impl Api {
     pub async fn start() -> Self {
-        // A test before this one may have installed it.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let data = tempfile::tempdir().unwrap();
-        let overrides = Overrides { data: Some(data.path().to_owned()), ..Overrides::default() };
-        let config = overrides.finish();
-        let node =
-            Node::open(Start { config, admin_password: Some(PASSWORD.to_owned()), failpoint: None }).await.unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let application = api::application(node.clone()).into_make_service_with_connect_info::<SocketAddr>();
-        tokio::spawn(async move { axum::serve(listener, application).await });
-        node.run().await.unwrap();
-        let mut api = Self { address, http: reqwest::Client::new(), session: String::new(), _data: data };
-        let digest = Sha512::digest(PASSWORD).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let login = json!({ "logInByAccount": { "accountName": "admin", "password": digest } });
-        let request = Request { path: "/accounts/login".to_owned(), body: Some(login), ..Request::default() };
+        let served = ServedNode::start(Limits::default()).await;
+        let address = format!("http://{}", served.address);
+        let mut api = Self { address, http: reqwest::Client::new(), session: String::new(), _served: served };
+        let request = Request { path: "/accounts/login".to_owned(), body: Some(login()), ..Request::default() };
         let answer = api.call(Method::Put, &request).await;
         api.session = answer.body["inventory"]["uuid"].as_str().expect("a session").to_owned();
         api

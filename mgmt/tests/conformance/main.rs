@@ -10,3 +10,6 @@ mod declarations;
 mod differences;
 mod reference;
 mod replies;
+#[allow(dead_code, reason = "each suite uses a part of it")]
+#[path = "../served/node.rs"]
+mod served_node;

@@ -3,7 +3,10 @@
 use gantry_mgmt::api::Limits;
 use serde_json::{Value, json};
 
-use crate::connection::{Connection, Front, digest, right_digest};
+use crate::{
+    connection::{Connection, Front},
+    served_node::{digest, right_digest},
+};
 
 /// A client at the door.
 struct Client {

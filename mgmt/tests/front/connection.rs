@@ -1,42 +1,30 @@
 //! A served node, and a client that writes requests byte by byte if need be.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::ops::Deref;
 
-use gantry_mgmt::{
-    api::{self, Limits},
-    config::Overrides,
-    failure::Failure,
-    node::{Node, Start},
-};
-use serde_json::{Value, json};
-use sha2::{Digest, Sha512};
+use gantry_mgmt::{api::Limits, failure::Failure};
+use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
 };
 
-const PASSWORD: &str = "a password of the tests";
+use crate::served_node::{ServedNode, login};
 
-/// A node with an empty inventory, served on a port of its own for as long as the test runs.
-pub struct Front {
-    pub node: Arc<Node>,
-    pub address: SocketAddr,
-    _data: tempfile::TempDir,
+/// A served node whose clients' bytes are looked at.
+pub struct Front(ServedNode);
+
+impl Deref for Front {
+    type Target = ServedNode;
+
+    fn deref(&self) -> &ServedNode {
+        &self.0
+    }
 }
 
 impl Front {
     pub async fn serve(limits: Limits) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let data = tempfile::tempdir().unwrap();
-        let mut config = Overrides { data: Some(data.path().to_owned()), ..Overrides::default() }.finish();
-        config.limits = limits.clone();
-        let start = Start { config, admin_password: Some(PASSWORD.to_owned()), failpoint: None };
-        let node = Node::open(start).await.unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(api::serve(listener, api::application(node.clone()), limits, std::future::pending()));
-        node.run().await.unwrap();
-        Self { node, address, _data: data }
+        Self(ServedNode::start(limits).await)
     }
 
     pub async fn connect(&self) -> Connection {
@@ -46,8 +34,7 @@ impl Front {
     /// A connection whose requests carry a session of its own.
     pub async fn log_in(&self) -> Connection {
         let mut connection = self.connect().await;
-        let body = json!({ "logInByAccount": { "accountName": "admin", "password": digest(PASSWORD) } });
-        let answer = connection.call("PUT", "/zstack/v1/accounts/login", &body).await;
+        let answer = connection.call("PUT", "/zstack/v1/accounts/login", &login()).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         connection.session = Some(answer.body["inventory"]["uuid"].as_str().unwrap().to_owned());
         connection
@@ -74,14 +61,6 @@ impl Front {
         begun.await.unwrap();
         hold
     }
-}
-
-pub fn digest(password: &str) -> String {
-    Sha512::digest(password).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-pub fn right_digest() -> String {
-    digest(PASSWORD)
 }
 
 pub struct Connection {

@@ -5,6 +5,9 @@
 mod classic;
 mod connection;
 mod crowds;
+#[allow(dead_code, reason = "each suite uses a part of it")]
+#[path = "../served/node.rs"]
+mod served_node;
 mod sizes;
 mod slow_clients;
 mod standstill;

@@ -1,44 +1,36 @@
 //! A node that serves its API, and a client that is logged in.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{ops::Deref, time::Duration};
 
-use gantry_mgmt::{
-    api,
-    config::Overrides,
-    node::{Node, Start},
-};
+use gantry_mgmt::api::Limits;
 use http::Method;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha512};
-use tempfile::TempDir;
 
-const PASSWORD: &str = "a password of the tests";
+use super::served_node::{ServedNode, login};
 
 /// Longer than anything here takes, unless it is broken.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Api {
-    pub node: Arc<Node>,
+    served: ServedNode,
     base: String,
     session: String,
     http: reqwest::Client,
-    _data: TempDir,
+}
+
+impl Deref for Api {
+    type Target = ServedNode;
+
+    fn deref(&self) -> &ServedNode {
+        &self.served
+    }
 }
 
 impl Api {
     pub async fn start() -> Self {
-        // Another test of this process may have been first.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let data = tempfile::tempdir().unwrap();
-        let config = Overrides { data: Some(data.path().to_owned()), ..Overrides::default() }.finish();
-        let start = Start { config, admin_password: Some(PASSWORD.to_owned()), failpoint: None };
-        let node = Node::open(start).await.unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = format!("http://{}/zstack/v1", listener.local_addr().unwrap());
-        let application = api::application(node.clone()).into_make_service_with_connect_info::<SocketAddr>();
-        tokio::spawn(async move { axum::serve(listener, application).await });
-        node.run().await.unwrap();
-        let mut api = Self { node, base, session: String::new(), http: reqwest::Client::new(), _data: data };
+        let served = ServedNode::start(Limits::default()).await;
+        let base = format!("http://{}/zstack/v1", served.address);
+        let mut api = Self { served, base, session: String::new(), http: reqwest::Client::new() };
         let reply = api.log_in().await.unwrap();
         api.session = reply["inventory"]["uuid"].as_str().unwrap().to_owned();
         api
@@ -52,9 +44,7 @@ impl Api {
     }
 
     pub async fn log_in(&self) -> Result<Value, Value> {
-        let digest: String = Sha512::digest(PASSWORD).iter().map(|byte| format!("{byte:02x}")).collect();
-        let body = json!({ "logInByAccount": { "accountName": "admin", "password": digest } });
-        self.call(Method::PUT, "/accounts/login", body).await
+        self.call(Method::PUT, "/accounts/login", login()).await
     }
 
     /// Makes a call and waits for its job: the reply, or the error.

@@ -10,6 +10,9 @@ mod double;
 mod expunging;
 mod l3_networks;
 mod notifications;
+#[allow(dead_code, reason = "each suite uses a part of it")]
+#[path = "../served/node.rs"]
+mod served_node;
 mod settings;
 mod storages;
 mod tags;
