@@ -14,6 +14,10 @@ use super::{StoreError, Tx};
 /// How many reads run at once.
 const READERS: usize = 8;
 
+/// How much of the database's file readers map into memory. A reader's own cache would be void after every write; the
+/// kernel's is not, and a mapped page is there without a system call.
+const MAPPED_BYTES: i64 = 1 << 30;
+
 #[derive(Clone)]
 pub struct Readers {
     path: Arc<PathBuf>,
@@ -55,6 +59,7 @@ impl Readers {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(self.path.as_path(), flags)?;
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        connection.pragma_update(None, "mmap_size", MAPPED_BYTES)?;
         connection.set_prepared_statement_cache_capacity(256);
         super::query::equip(&connection)?;
         Ok(connection)
