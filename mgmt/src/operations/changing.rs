@@ -86,10 +86,10 @@ pub fn switched(state_event: &str) -> AdminState {
     if state_event == "disable" { AdminState::Disabled } else { AdminState::Enabled }
 }
 
-/// An operation whose parameters `name` and `description` replace those of a resource.
+/// Makes an operation a [`Change`] that asks the inventory nothing.
 #[macro_export]
-macro_rules! change_description {
-    ($operation:ident of $resource:ident) => {
+macro_rules! change_columns {
+    ($operation:ident of $resource:ident, $change:expr) => {
         impl $crate::operations::Change for $operation {
             type Resource = $resource;
 
@@ -102,12 +102,23 @@ macro_rules! change_description {
                 _tx: &$crate::store::Tx<'_>,
                 resource: &mut $resource,
             ) -> Result<(), $crate::failure::Failure> {
-                $crate::operations::describe(
-                    (&mut resource.name, self.name.as_deref()),
-                    (&mut resource.description, self.description.as_deref()),
-                )
+                let change: fn(&Self, &mut $resource) -> Result<(), $crate::failure::Failure> = $change;
+                change(self, resource)
             }
         }
+    };
+}
+
+/// An operation whose parameters `name` and `description` replace those of a resource.
+#[macro_export]
+macro_rules! change_description {
+    ($operation:ident of $resource:ident) => {
+        $crate::change_columns!($operation of $resource, |change, resource| {
+            $crate::operations::describe(
+                (&mut resource.name, change.name.as_deref()),
+                (&mut resource.description, change.description.as_deref()),
+            )
+        });
     };
 }
 
@@ -115,21 +126,9 @@ macro_rules! change_description {
 #[macro_export]
 macro_rules! change_state {
     ($operation:ident of $resource:ident) => {
-        impl $crate::operations::Change for $operation {
-            type Resource = $resource;
-
-            fn key(&self) -> <$resource as $crate::resource::Resource>::Key {
-                self.uuid
-            }
-
-            fn apply(
-                &self,
-                _tx: &$crate::store::Tx<'_>,
-                resource: &mut $resource,
-            ) -> Result<(), $crate::failure::Failure> {
-                resource.state = $crate::operations::switched(&self.state_event);
-                Ok(())
-            }
-        }
+        $crate::change_columns!($operation of $resource, |change, resource| {
+            resource.state = $crate::operations::switched(&change.state_event);
+            Ok(())
+        });
     };
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     changing::{SWITCHES, change, describe},
+    guest_network::{GuestNetworkChange, change_guest_network},
     making::{made, make, put_tags, readable_name, refuse_if_used, require},
 };
 use crate::{
@@ -20,10 +21,8 @@ use crate::{
     cleanup::{Cleanup, clean_up},
     clock::Timestamp,
     failure::Failure,
-    hosts::refresh_network,
     job::{JobOperation, Run, Step},
     operation,
-    query::inventory_reply,
     resource::{
         AdminState, Host, IpRange, L2Network, L2NetworkClusterRef, L3Network, L3NetworkDns, L3NetworkHostRoute,
         NetworkServiceL3NetworkRef, UsedIp, VmNic,
@@ -36,9 +35,9 @@ pub fn operations() -> Vec<Operation> {
     vec![
         job::<CreateL3Network>(),
         job::<DeleteL3Network>(),
-        job::<AddDnsToL3Network>(),
-        job::<RemoveDnsFromL3Network>(),
-        job::<UpdateL3Network>(),
+        change_guest_network::<AddDnsToL3Network>(),
+        change_guest_network::<RemoveDnsFromL3Network>(),
+        change_guest_network::<UpdateL3Network>(),
         change::<ChangeL3NetworkState>(),
         sync::<GetL3NetworkTypes>(),
         query::<QueryL3Network>(L3Network::declaration),
@@ -194,20 +193,6 @@ fn hosts_of(tx: &Tx<'_>, l3: &L3Network) -> Result<Vec<HostUuid>, Failure> {
     Ok(hosts)
 }
 
-/// An operation that changes what the guests of an L3 network are served.
-pub trait ChangesGuestNetwork: JobOperation<State = ()> {
-    /// The network.
-    fn l3_network_uuid(&self) -> L3NetworkUuid;
-}
-
-/// The last step of such an operation.
-pub fn tell_the_hosts<O: ChangesGuestNetwork>() -> Step<O> {
-    Step::remote("tell the hosts", |run: Run<O>| async move {
-        refresh_network(&run.node, run.params.l3_network_uuid()).await;
-        Ok(())
-    })
-}
-
 operation! {
     /// Hands a DNS server to the network's guests.
     AddDnsToL3Network, "5.2.8", Post "/l3-networks/{l3NetworkUuid}/dns", Job -> L3Network; {
@@ -218,37 +203,19 @@ operation! {
     }
 }
 
-impl ChangesGuestNetwork for AddDnsToL3Network {
+impl GuestNetworkChange for AddDnsToL3Network {
     fn l3_network_uuid(&self) -> L3NetworkUuid {
         self.l3_network_uuid
     }
-}
 
-impl JobOperation for AddDnsToL3Network {
-    type State = ();
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.l3_network_uuid.to_string()]
-    }
-
-    fn steps() -> Vec<Step<Self>> {
-        vec![
-            Step::record("record the server", |tx, run| {
-                let l3 = require::<L3Network>(tx, "l3NetworkUuid", run.params.l3_network_uuid)?;
-                if !tx.link(&L3NetworkDns { l3_network_uuid: l3.uuid, dns: run.params.dns })? {
-                    return Err(Failure::new(
-                        ErrorKind::Duplicate,
-                        format!("dns '{}' is a server of L3 network '{}' already", run.params.dns, l3.name),
-                    ));
-                }
-                Ok(())
-            }),
-            tell_the_hosts(),
-        ]
-    }
-
-    fn reply(&self, tx: &Tx<'_>, _state: &()) -> Result<Value, Failure> {
-        inventory_reply::<L3Network>(tx, self.l3_network_uuid)
+    fn record(&self, tx: &Tx<'_>, l3: L3Network) -> Result<(), Failure> {
+        if !tx.link(&L3NetworkDns { l3_network_uuid: l3.uuid, dns: self.dns })? {
+            return Err(Failure::new(
+                ErrorKind::Duplicate,
+                format!("dns '{}' is a server of L3 network '{}' already", self.dns, l3.name),
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -262,39 +229,17 @@ operation! {
     }
 }
 
-impl ChangesGuestNetwork for RemoveDnsFromL3Network {
+impl GuestNetworkChange for RemoveDnsFromL3Network {
     fn l3_network_uuid(&self) -> L3NetworkUuid {
         self.l3_network_uuid
     }
-}
 
-impl JobOperation for RemoveDnsFromL3Network {
-    type State = ();
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.l3_network_uuid.to_string()]
-    }
-
-    fn steps() -> Vec<Step<Self>> {
-        vec![
-            Step::record("record the removal", |tx, run| {
-                let l3 = require::<L3Network>(tx, "l3NetworkUuid", run.params.l3_network_uuid)?;
-                let server = [("l3_network_uuid", l3.uuid.to_sql()), ("dns", run.params.dns.to_sql())];
-                match tx.delete_where::<L3NetworkDns>(&server)? {
-                    0 => Err(Failure::argument(
-                        "dns",
-                        run.params.dns,
-                        format!("it is no server of L3 network '{}'", l3.name),
-                    )),
-                    _ => Ok(()),
-                }
-            }),
-            tell_the_hosts(),
-        ]
-    }
-
-    fn reply(&self, tx: &Tx<'_>, _state: &()) -> Result<Value, Failure> {
-        inventory_reply::<L3Network>(tx, self.l3_network_uuid)
+    fn record(&self, tx: &Tx<'_>, l3: L3Network) -> Result<(), Failure> {
+        let server = [("l3_network_uuid", l3.uuid.to_sql()), ("dns", self.dns.to_sql())];
+        match tx.delete_where::<L3NetworkDns>(&server)? {
+            0 => Err(Failure::argument("dns", self.dns, format!("it is no server of L3 network '{}'", l3.name))),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -321,41 +266,24 @@ operation! {
     }
 }
 
-impl ChangesGuestNetwork for UpdateL3Network {
+impl GuestNetworkChange for UpdateL3Network {
+    const PARAMETER: &str = "uuid";
+
     fn l3_network_uuid(&self) -> L3NetworkUuid {
         self.uuid
     }
-}
 
-impl JobOperation for UpdateL3Network {
-    type State = ();
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.uuid.to_string()]
-    }
-
-    fn steps() -> Vec<Step<Self>> {
-        vec![
-            Step::record("record the change", |tx, run| {
-                let params = run.params;
-                let mut l3 = require::<L3Network>(tx, "uuid", params.uuid)?;
-                describe((&mut l3.name, params.name.as_deref()), (&mut l3.description, params.description.as_deref()))?;
-                if let Some(domain) = &params.dns_domain {
-                    require_domain(domain)?;
-                    l3.dns_domain = Some(domain.clone());
-                }
-                l3.system = params.system.unwrap_or(l3.system);
-                l3.category = params.category.clone().unwrap_or(l3.category);
-                l3.last_op_date = Timestamp::now();
-                tx.save(&l3)?;
-                Ok(())
-            }),
-            tell_the_hosts(),
-        ]
-    }
-
-    fn reply(&self, tx: &Tx<'_>, _state: &()) -> Result<Value, Failure> {
-        inventory_reply::<L3Network>(tx, self.uuid)
+    fn record(&self, tx: &Tx<'_>, mut l3: L3Network) -> Result<(), Failure> {
+        describe((&mut l3.name, self.name.as_deref()), (&mut l3.description, self.description.as_deref()))?;
+        if let Some(domain) = &self.dns_domain {
+            require_domain(domain)?;
+            l3.dns_domain = Some(domain.clone());
+        }
+        l3.system = self.system.unwrap_or(l3.system);
+        l3.category = self.category.clone().unwrap_or(l3.category);
+        l3.last_op_date = Timestamp::now();
+        tx.save(&l3)?;
+        Ok(())
     }
 }
 

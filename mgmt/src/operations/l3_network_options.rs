@@ -7,16 +7,14 @@ use ipnet::Ipv4Net;
 use serde_json::{Value, json};
 
 use super::{
-    l3_network::{ChangesGuestNetwork, tell_the_hosts},
+    guest_network::{GuestNetworkChange, change_guest_network},
     making::require,
 };
 use crate::{
-    api::{Caller, Operation, SyncOperation, job, sync},
+    api::{Caller, Operation, SyncOperation, sync},
     clock::Timestamp,
     failure::Failure,
-    job::{JobOperation, Step},
     operation,
-    query::inventory_reply,
     resource::{L3Network, L3NetworkHostRoute},
     store::{SqlValue, Tx},
 };
@@ -24,9 +22,9 @@ use crate::{
 /// The operations of this file.
 pub fn operations() -> Vec<Operation> {
     vec![
-        job::<AddHostRouteToL3Network>(),
-        job::<RemoveHostRouteFromL3Network>(),
-        job::<SetL3NetworkMtu>(),
+        change_guest_network::<AddHostRouteToL3Network>(),
+        change_guest_network::<RemoveHostRouteFromL3Network>(),
+        change_guest_network::<SetL3NetworkMtu>(),
         sync::<GetL3NetworkMtu>(),
     ]
 }
@@ -54,45 +52,27 @@ fn destination(prefix: &str) -> Result<String, Failure> {
     Ok(net.trunc().to_string())
 }
 
-impl ChangesGuestNetwork for AddHostRouteToL3Network {
+impl GuestNetworkChange for AddHostRouteToL3Network {
     fn l3_network_uuid(&self) -> L3NetworkUuid {
         self.l3_network_uuid
     }
-}
 
-impl JobOperation for AddHostRouteToL3Network {
-    type State = ();
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.l3_network_uuid.to_string()]
-    }
-
-    fn steps() -> Vec<Step<Self>> {
-        vec![
-            Step::record("record the route", |tx, run| {
-                let l3 = require::<L3Network>(tx, "l3NetworkUuid", run.params.l3_network_uuid)?;
-                let (prefix, now) = (destination(&run.params.prefix)?, Timestamp::now());
-                let others = tx.all::<L3NetworkHostRoute>()?;
-                let route = L3NetworkHostRoute {
-                    id: others.iter().map(|route| route.id).max().unwrap_or(0) + 1,
-                    l3_network_uuid: l3.uuid,
-                    prefix: prefix.clone(),
-                    nexthop: run.params.nexthop,
-                    create_date: now,
-                    last_op_date: now,
-                };
-                if !tx.link(&route)? {
-                    let details = format!("L3 network '{}' has a route to {prefix} already: remove it first", l3.name);
-                    return Err(Failure::new(ErrorKind::Duplicate, details));
-                }
-                Ok(())
-            }),
-            tell_the_hosts(),
-        ]
-    }
-
-    fn reply(&self, tx: &Tx<'_>, _state: &()) -> Result<Value, Failure> {
-        inventory_reply::<L3Network>(tx, self.l3_network_uuid)
+    fn record(&self, tx: &Tx<'_>, l3: L3Network) -> Result<(), Failure> {
+        let (prefix, now) = (destination(&self.prefix)?, Timestamp::now());
+        let others = tx.all::<L3NetworkHostRoute>()?;
+        let route = L3NetworkHostRoute {
+            id: others.iter().map(|route| route.id).max().unwrap_or(0) + 1,
+            l3_network_uuid: l3.uuid,
+            prefix: prefix.clone(),
+            nexthop: self.nexthop,
+            create_date: now,
+            last_op_date: now,
+        };
+        if !tx.link(&route)? {
+            let details = format!("L3 network '{}' has a route to {prefix} already: remove it first", l3.name);
+            return Err(Failure::new(ErrorKind::Duplicate, details));
+        }
+        Ok(())
     }
 }
 
@@ -106,40 +86,18 @@ operation! {
     }
 }
 
-impl ChangesGuestNetwork for RemoveHostRouteFromL3Network {
+impl GuestNetworkChange for RemoveHostRouteFromL3Network {
     fn l3_network_uuid(&self) -> L3NetworkUuid {
         self.l3_network_uuid
     }
-}
 
-impl JobOperation for RemoveHostRouteFromL3Network {
-    type State = ();
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.l3_network_uuid.to_string()]
-    }
-
-    fn steps() -> Vec<Step<Self>> {
-        vec![
-            Step::record("record the removal", |tx, run| {
-                let l3 = require::<L3Network>(tx, "l3NetworkUuid", run.params.l3_network_uuid)?;
-                let prefix = destination(&run.params.prefix)?;
-                let route = [("l3_network_uuid", l3.uuid.to_sql()), ("prefix", prefix.to_sql())];
-                match tx.delete_where::<L3NetworkHostRoute>(&route)? {
-                    0 => Err(Failure::argument(
-                        "prefix",
-                        &run.params.prefix,
-                        format!("L3 network '{}' has no route to it", l3.name),
-                    )),
-                    _ => Ok(()),
-                }
-            }),
-            tell_the_hosts(),
-        ]
-    }
-
-    fn reply(&self, tx: &Tx<'_>, _state: &()) -> Result<Value, Failure> {
-        inventory_reply::<L3Network>(tx, self.l3_network_uuid)
+    fn record(&self, tx: &Tx<'_>, l3: L3Network) -> Result<(), Failure> {
+        let prefix = destination(&self.prefix)?;
+        let route = [("l3_network_uuid", l3.uuid.to_sql()), ("prefix", prefix.to_sql())];
+        match tx.delete_where::<L3NetworkHostRoute>(&route)? {
+            0 => Err(Failure::argument("prefix", &self.prefix, format!("L3 network '{}' has no route to it", l3.name))),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -153,30 +111,16 @@ operation! {
     }
 }
 
-impl ChangesGuestNetwork for SetL3NetworkMtu {
+impl GuestNetworkChange for SetL3NetworkMtu {
     fn l3_network_uuid(&self) -> L3NetworkUuid {
         self.l3_network_uuid
     }
-}
 
-impl JobOperation for SetL3NetworkMtu {
-    type State = ();
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.l3_network_uuid.to_string()]
-    }
-
-    fn steps() -> Vec<Step<Self>> {
-        vec![
-            Step::record("record the MTU", |tx, run| {
-                let mut l3 = require::<L3Network>(tx, "l3NetworkUuid", run.params.l3_network_uuid)?;
-                l3.mtu = Some(run.params.mtu);
-                l3.last_op_date = Timestamp::now();
-                tx.save(&l3)?;
-                Ok(())
-            }),
-            tell_the_hosts(),
-        ]
+    fn record(&self, tx: &Tx<'_>, mut l3: L3Network) -> Result<(), Failure> {
+        l3.mtu = Some(self.mtu);
+        l3.last_op_date = Timestamp::now();
+        tx.save(&l3)?;
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ mod coverage;
 mod disk_offering;
 mod gc_job;
 mod global_config;
+mod guest_network;
 mod host;
 mod host_capacity;
 mod host_kinds;

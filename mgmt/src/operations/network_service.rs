@@ -10,13 +10,12 @@ use gantry_common::{
 use serde_json::{Value, json};
 
 use super::{
-    l3_network::{ChangesGuestNetwork, tell_the_hosts},
+    guest_network::{GuestNetworkChange, change_guest_network},
     making::require,
 };
 use crate::{
-    api::{Caller, Operation, SyncOperation, job, query, sync},
+    api::{Caller, Operation, SyncOperation, query, sync},
     failure::Failure,
-    job::{JobOperation, Step},
     network, operation,
     resource::{L3Network, NetworkServiceL3NetworkRef, NetworkServiceProvider, UsedIp},
     store::{SqlValue, Tx},
@@ -28,8 +27,8 @@ pub fn operations() -> Vec<Operation> {
         query::<QueryNetworkServiceProvider>(NetworkServiceProvider::declaration),
         query::<QueryNetworkServiceL3NetworkRef>(NetworkServiceL3NetworkRef::declaration),
         sync::<GetNetworkServiceTypes>(),
-        job::<AttachNetworkServiceToL3Network>(),
-        job::<DetachNetworkServiceFromL3Network>(),
+        change_guest_network::<AttachNetworkServiceToL3Network>(),
+        change_guest_network::<DetachNetworkServiceFromL3Network>(),
     ]
 }
 
@@ -52,35 +51,21 @@ operation! {
     }
 }
 
-impl ChangesGuestNetwork for AttachNetworkServiceToL3Network {
+impl GuestNetworkChange for AttachNetworkServiceToL3Network {
     fn l3_network_uuid(&self) -> L3NetworkUuid {
         self.l3_network_uuid
     }
-}
 
-impl JobOperation for AttachNetworkServiceToL3Network {
-    type State = ();
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.l3_network_uuid.to_string()]
-    }
-
-    fn steps() -> Vec<Step<Self>> {
-        vec![
-            Step::record("record the services", |tx, run| {
-                let l3 = require::<L3Network>(tx, "l3NetworkUuid", run.params.l3_network_uuid)?;
-                for (provider, service) in named(tx, &run.params.network_services)? {
-                    let link = NetworkServiceL3NetworkRef {
-                        l3_network_uuid: l3.uuid,
-                        network_service_provider_uuid: provider,
-                        network_service_type: service,
-                    };
-                    tx.link(&link)?;
-                }
-                take_service_address(tx, l3)
-            }),
-            tell_the_hosts(),
-        ]
+    fn record(&self, tx: &Tx<'_>, l3: L3Network) -> Result<(), Failure> {
+        for (provider, service) in named(tx, &self.network_services)? {
+            let link = NetworkServiceL3NetworkRef {
+                l3_network_uuid: l3.uuid,
+                network_service_provider_uuid: provider,
+                network_service_type: service,
+            };
+            tx.link(&link)?;
+        }
+        take_service_address(tx, l3)
     }
 }
 
@@ -127,49 +112,32 @@ operation! {
     }
 }
 
-impl ChangesGuestNetwork for DetachNetworkServiceFromL3Network {
+impl GuestNetworkChange for DetachNetworkServiceFromL3Network {
     fn l3_network_uuid(&self) -> L3NetworkUuid {
         self.l3_network_uuid
     }
-}
 
-impl JobOperation for DetachNetworkServiceFromL3Network {
-    type State = ();
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.l3_network_uuid.to_string()]
-    }
-
-    fn steps() -> Vec<Step<Self>> {
-        vec![
-            Step::record("record the services", |tx, run| {
-                let mut l3 = require::<L3Network>(tx, "l3NetworkUuid", run.params.l3_network_uuid)?;
-                for (provider, service) in named(tx, &run.params.network_services)? {
-                    let gone = tx.delete_where::<NetworkServiceL3NetworkRef>(&[
-                        ("l3_network_uuid", l3.uuid.to_sql()),
-                        ("network_service_provider_uuid", provider.to_sql()),
-                        ("network_service_type", service.to_sql()),
-                    ])?;
-                    if gone == 0 {
-                        return Err(Failure::new(
-                            ErrorKind::ResourceNotFound,
-                            format!("L3 network '{}' has no service {service} of provider {provider}", l3.name),
-                        ));
-                    }
-                }
-                let left = network::services(tx, l3.uuid)?;
-                if let (Some(ip), false) = (l3.service_address, left.dhcp || left.userdata) {
-                    tx.delete_where::<UsedIp>(&[
-                        ("l3_network_uuid", l3.uuid.to_sql()),
-                        ("ip_in_long", ip.to_bits().to_sql()),
-                    ])?;
-                    l3.service_address = None;
-                    tx.save(&l3)?;
-                }
-                Ok(())
-            }),
-            tell_the_hosts(),
-        ]
+    fn record(&self, tx: &Tx<'_>, mut l3: L3Network) -> Result<(), Failure> {
+        for (provider, service) in named(tx, &self.network_services)? {
+            let gone = tx.delete_where::<NetworkServiceL3NetworkRef>(&[
+                ("l3_network_uuid", l3.uuid.to_sql()),
+                ("network_service_provider_uuid", provider.to_sql()),
+                ("network_service_type", service.to_sql()),
+            ])?;
+            if gone == 0 {
+                return Err(Failure::new(
+                    ErrorKind::ResourceNotFound,
+                    format!("L3 network '{}' has no service {service} of provider {provider}", l3.name),
+                ));
+            }
+        }
+        let left = network::services(tx, l3.uuid)?;
+        if let (Some(ip), false) = (l3.service_address, left.dhcp || left.userdata) {
+            tx.delete_where::<UsedIp>(&[("l3_network_uuid", l3.uuid.to_sql()), ("ip_in_long", ip.to_bits().to_sql())])?;
+            l3.service_address = None;
+            tx.save(&l3)?;
+        }
+        Ok(())
     }
 }
 
