@@ -1,6 +1,7 @@
 //! The operations, by the chapters of the published reference: each file holds declarations with their handlers.
 
 mod backup_storage;
+mod candidates;
 mod changing;
 mod cluster;
 mod coverage;
@@ -34,6 +35,7 @@ mod vm_instance;
 mod volume;
 mod zone;
 
+pub use candidates::{Candidates, Exclusion, inventories_of};
 pub(crate) use changing::{Change, describe, switched};
 pub use coverage::*;
 pub(crate) use image::ExpungeImage;
@@ -92,9 +94,9 @@ pub fn planned_inventories() -> impl Iterator<Item = &'static InventoryDraft> {
 /// Everything that answers show, by name: the declared resources, and what has no such declaration yet.
 pub fn inventories() -> &'static Inventories {
     static ALL: LazyLock<Inventories> = LazyLock::new(|| {
-        let planned = planned_inventories().map(InventoryDraft::finish);
+        let drafts = planned_inventories().chain(candidates::INVENTORIES).map(InventoryDraft::finish);
         let declared = resource::ALL.iter().map(|resource| inventory_of(resource));
-        planned.chain(declared).map(|inventory| (inventory.name, inventory)).collect()
+        drafts.chain(declared).map(|inventory| (inventory.name, inventory)).collect()
     });
     &ALL
 }
