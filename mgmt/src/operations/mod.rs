@@ -1,6 +1,7 @@
 //! The operations, by the chapters of the published reference: each file holds declarations with their handlers.
 
 mod backup_storage;
+mod catalogue;
 mod changing;
 mod cluster;
 mod coverage;
@@ -34,6 +35,7 @@ mod vm_instance;
 mod volume;
 mod zone;
 
+pub use catalogue::*;
 pub(crate) use changing::{Change, describe, switched};
 pub use coverage::*;
 pub(crate) use image::ExpungeImage;
