@@ -2,6 +2,7 @@
 
 mod backup_storage;
 mod catalogue;
+mod candidates;
 mod changing;
 mod cluster;
 mod coverage;
@@ -36,6 +37,7 @@ mod volume;
 mod zone;
 
 pub use catalogue::*;
+pub use candidates::{Candidates, Exclusion, inventories_of};
 pub(crate) use changing::{Change, describe, switched};
 pub use coverage::*;
 pub(crate) use image::ExpungeImage;
@@ -94,9 +96,9 @@ pub fn planned_inventories() -> impl Iterator<Item = &'static InventoryDraft> {
 /// Everything that answers show, by name: the declared resources, and what has no such declaration yet.
 pub fn inventories() -> &'static Inventories {
     static ALL: LazyLock<Inventories> = LazyLock::new(|| {
-        let planned = planned_inventories().map(InventoryDraft::finish);
+        let drafts = planned_inventories().chain(candidates::INVENTORIES).map(InventoryDraft::finish);
         let declared = resource::ALL.iter().map(|resource| inventory_of(resource));
-        planned.chain(declared).map(|inventory| (inventory.name, inventory)).collect()
+        drafts.chain(declared).map(|inventory| (inventory.name, inventory)).collect()
     });
     &ALL
 }
