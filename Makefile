@@ -35,7 +35,8 @@ endif
 
 coverage: ## what is carried out of the API's reference; writes it into the README, and the client's list of operations
 	mkdir -p target
-	cargo run --quiet --package gantry-mgmt -- coverage | tee target/coverage.md
+	cargo run --quiet --package gantry-mgmt -- coverage >target/coverage.md
+	cat target/coverage.md
 	sed -i -e '/^<!-- coverage -->/,/^<!-- \/coverage -->/{//!d}' -e '/^<!-- coverage -->/r target/coverage.md' README.md
 	cargo run --quiet --package gantry-mgmt -- catalogue >target/operations.json
 	mv target/operations.json mgmt/cli/operations.json

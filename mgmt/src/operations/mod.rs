@@ -1,8 +1,8 @@
 //! The operations, by the chapters of the published reference: each file holds declarations with their handlers.
 
 mod backup_storage;
-mod catalogue;
 mod candidates;
+mod catalogue;
 mod changing;
 mod cluster;
 mod coverage;
@@ -36,8 +36,8 @@ mod vm_instance;
 mod volume;
 mod zone;
 
-pub use catalogue::*;
 pub use candidates::{Candidates, Exclusion, inventories_of};
+pub use catalogue::*;
 pub(crate) use changing::{Change, describe, switched};
 pub use coverage::*;
 pub(crate) use image::ExpungeImage;
