@@ -5,6 +5,7 @@ mod candidates;
 mod catalogue;
 mod changing;
 mod cluster;
+mod cluster_upgrade;
 mod coverage;
 mod disk_offering;
 mod gc_job;
@@ -13,6 +14,8 @@ mod guest_network;
 mod host;
 mod host_capacity;
 mod host_kinds;
+mod host_shell;
+mod host_update;
 mod image;
 mod image_update;
 mod instance_offering;
@@ -64,9 +67,12 @@ pub fn all() -> Vec<Operation> {
         long_job::operations(),
         zone::operations(),
         cluster::operations(),
+        cluster_upgrade::operations(),
         host::operations(),
         host_capacity::operations(),
         host_kinds::operations(),
+        host_shell::operations(),
+        host_update::operations(),
         instance_offering::operations(),
         disk_offering::operations(),
         backup_storage::operations(),

@@ -135,6 +135,9 @@ macro_rules! double {
 
 double! {
     retire(Retire) -> ();
+    run_script(RunScript) -> ScriptOutcome;
+    plan_upgrade(PlanUpgrade) -> Upgrade;
+    upgrade_packages(UpgradePackages) -> Upgrade;
     ensure_bridge(EnsureBridge) -> ();
     remove_bridge(RemoveBridge) -> ();
     ensure_network(EnsureNetwork) -> ();

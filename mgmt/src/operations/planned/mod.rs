@@ -11,11 +11,9 @@ mod billing;
 mod ceph_backup_storage;
 mod ceph_primary_storage;
 mod certificate;
-mod cluster;
 mod console;
 mod database_backup;
 mod eip;
-mod host;
 mod image;
 mod image_store;
 mod instance_offering;
@@ -71,11 +69,9 @@ const PLANNED: &[&[Draft]] = &[
     ceph_backup_storage::PLANNED,
     ceph_primary_storage::PLANNED,
     certificate::PLANNED,
-    cluster::PLANNED,
     console::PLANNED,
     database_backup::PLANNED,
     eip::PLANNED,
-    host::PLANNED,
     image::PLANNED,
     image_store::PLANNED,
     instance_offering::PLANNED,
@@ -125,7 +121,6 @@ pub const INVENTORIES: &[&[InventoryDraft]] = &[
     console::INVENTORIES,
     database_backup::INVENTORIES,
     eip::INVENTORIES,
-    host::INVENTORIES,
     image::INVENTORIES,
     image_store::INVENTORIES,
     ipsec::INVENTORIES,
