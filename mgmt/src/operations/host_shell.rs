@@ -30,6 +30,8 @@ pub fn operations() -> Vec<Operation> {
 const DEADLINE_SECONDS: u64 = 300;
 /// How much of each of its outputs is answered.
 const OUTPUT_BYTES: u64 = 64 << 10;
+/// The longest script.
+const MOST_SCRIPT_BYTES: usize = 64 << 10;
 
 operation! {
     /// Runs a shell script on hosts, as root. It ends after 300 seconds with all that it has started, and 64 KiB of each
@@ -40,7 +42,7 @@ operation! {
         /// The hosts.
         host_uuids: Vec<HostUuid>, nonempty true;
         /// The script.
-        script: String, max_length 65_536, nonempty true;
+        script: String;
     }
 }
 
@@ -64,6 +66,11 @@ impl JobOperation for KvmRunShell {
     fn steps() -> Vec<Step<Self>> {
         vec![
             Step::record("find the hosts", |tx, run| {
+                let bytes = run.params.script.len();
+                if bytes == 0 || bytes > MOST_SCRIPT_BYTES {
+                    let remedy = format!("a script of 1 to {MOST_SCRIPT_BYTES} bytes is needed");
+                    return Err(Failure::argument("script", format!("of {bytes} bytes"), remedy));
+                }
                 run.params.host_uuids.iter().try_for_each(|host| require::<Host>(tx, "hostUuids", *host).map(drop))
             }),
             Step::remote("run the script", |mut run: Run<Self>| async move {
