@@ -1,5 +1,6 @@
 //! The operations, by the chapters of the published reference: each file holds declarations with their handlers.
 
+mod affinity_group;
 mod backup_storage;
 mod candidates;
 mod catalogue;
@@ -48,10 +49,10 @@ pub(crate) use making::require;
 pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES};
 pub(crate) use vm_instance::ExpungeVmInstance;
 
-use std::sync::LazyLock;
+use std::{collections::HashSet, sync::LazyLock};
 
 use crate::{
-    api::{Inventories, InventoryDraft, Operation, inventory_of},
+    api::{Handler, Inventories, InventoryDraft, Operation, inventory_of},
     resource,
 };
 
@@ -87,11 +88,22 @@ pub fn all() -> Vec<Operation> {
         ip_address::operations(),
         network_service::operations(),
         vm_instance::operations(),
+        candidates::operations(),
+        affinity_group::operations(),
         volume::operations(),
         tag::operations(),
         planned::operations(),
     ]
     .concat()
+}
+
+/// Whether the operation of that name is more than declared.
+pub fn is_carried_out(name: &str) -> bool {
+    static NAMES: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+        let carried_out = all().into_iter().filter(|operation| !matches!(operation.handler, Handler::Planned));
+        carried_out.map(|operation| operation.declaration.name).collect()
+    });
+    NAMES.contains(name)
 }
 
 /// What answers show that has no resource declaration yet.

@@ -2,7 +2,6 @@
 //! checked like any other's and then refused. To carry one out, move its declaration beside its handler.
 
 mod account;
-mod affinity_group;
 mod alarm;
 mod backup_storage;
 mod baremetal_chassis;
@@ -16,7 +15,6 @@ mod database_backup;
 mod eip;
 mod image;
 mod image_store;
-mod instance_offering;
 mod ipsec;
 mod iscsi;
 mod l2_network;
@@ -60,7 +58,6 @@ type Object = Map<String, Value>;
 /// The declarations of each file.
 const PLANNED: &[&[Draft]] = &[
     account::PLANNED,
-    affinity_group::PLANNED,
     alarm::PLANNED,
     backup_storage::PLANNED,
     baremetal_chassis::PLANNED,
@@ -74,7 +71,6 @@ const PLANNED: &[&[Draft]] = &[
     eip::PLANNED,
     image::PLANNED,
     image_store::PLANNED,
-    instance_offering::PLANNED,
     ipsec::PLANNED,
     iscsi::PLANNED,
     l2_network::PLANNED,
@@ -110,7 +106,6 @@ const PLANNED: &[&[Draft]] = &[
 /// What they answer with, where that is no declared resource.
 pub const INVENTORIES: &[&[InventoryDraft]] = &[
     account::INVENTORIES,
-    affinity_group::INVENTORIES,
     alarm::INVENTORIES,
     baremetal_chassis::INVENTORIES,
     baremetal_instance::INVENTORIES,
