@@ -6,8 +6,10 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use gantry_common::{
     agent::{Command, Event, Progress, Snapshot},
-    id::{HostUuid, OperationId},
+    id::{HostUuid, OperationId, VmUuid},
 };
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use rustls::ClientConfig;
 use tokio::{
@@ -18,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use super::link::{CallError, ConnectError, HostEndpoint};
 use super::{
+    link::Link,
     pki::{Authority, PkiError},
     progress::ProgressBoard,
     watcher::{HostState, Watcher},
@@ -196,15 +199,21 @@ impl Fleet {
         operation: OperationId,
         command: C,
     ) -> Result<C::Reply, CallError> {
-        let link = {
-            let hosts = self.hosts.lock();
-            let Some(watched) = hosts.get(&host) else {
-                return Err(CallError::NotConnected { reason: format!("host {host} is not watched") });
-            };
-            let state = watched.state.borrow();
-            state.link().ok_or_else(|| CallError::NotConnected { reason: state.reason() })?
+        self.link(host)?.call(operation, &command).await
+    }
+
+    /// Opens the console of a VM that runs on the host. It is a stream of the host's connection and ends with it.
+    pub async fn open_console(&self, host: HostUuid, vm: VmUuid) -> Result<TokioIo<Upgraded>, CallError> {
+        self.link(host)?.open_console(vm).await
+    }
+
+    fn link(&self, host: HostUuid) -> Result<Link, CallError> {
+        let hosts = self.hosts.lock();
+        let Some(watched) = hosts.get(&host) else {
+            return Err(CallError::NotConnected { reason: format!("host {host} is not watched") });
         };
-        link.call(operation, &command).await
+        let state = watched.state.borrow();
+        state.link().ok_or_else(|| CallError::NotConnected { reason: state.reason() })
     }
 
     /// Follows the progress of a command, whichever host carries it out. Follow before the command is sent, so that no
