@@ -197,7 +197,11 @@ impl HostAgent for Agent {
         self.vms.observe(command.vm).await
     }
 
-    async fn console_address(&self, _call: Call, command: ConsoleAddressOf) -> Result<Option<ConsoleAddress>, AgentError> {
+    async fn console_address(
+        &self,
+        _call: Call,
+        command: ConsoleAddressOf,
+    ) -> Result<Option<ConsoleAddress>, AgentError> {
         self.vms.console_address(command.vm).await
     }
 

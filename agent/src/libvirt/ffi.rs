@@ -90,9 +90,8 @@ impl Drop for Connection {
 /// whoever comes this way for no password: libvirt has let them in.
 pub fn open_graphics(domain: &Domain) -> Result<OwnedFd, Error> {
     // SAFETY: the domain's handle is valid for as long as `domain` lives.
-    let descriptor = unsafe {
-        sys::virDomainOpenGraphicsFD(domain.as_ptr(), 0, sys::VIR_DOMAIN_OPEN_GRAPHICS_SKIPAUTH)
-    };
+    let descriptor =
+        unsafe { sys::virDomainOpenGraphicsFD(domain.as_ptr(), 0, sys::VIR_DOMAIN_OPEN_GRAPHICS_SKIPAUTH) };
     if descriptor < 0 {
         return Err(Error::last_error());
     }

@@ -89,10 +89,7 @@ async fn carry(
 }
 
 /// Moves what each end sends to the other, until one of them closes.
-async fn between(
-    screen: impl AsyncRead + AsyncWrite,
-    viewer: impl AsyncRead + AsyncWrite,
-) -> io::Result<&'static str> {
+async fn between(screen: impl AsyncRead + AsyncWrite, viewer: impl AsyncRead + AsyncWrite) -> io::Result<&'static str> {
     let (screen_out, mut screen_in) = split(screen);
     let (viewer_out, mut viewer_in) = split(viewer);
     let (mut screen_out, mut viewer_out) =

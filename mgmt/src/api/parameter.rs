@@ -108,6 +108,7 @@ uuid_types!(
     NicUuid,
     TagUuid,
     NotificationUuid,
+    ConsoleProxyAgentUuid,
     GcJobUuid,
 );
 

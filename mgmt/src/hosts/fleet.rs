@@ -8,8 +8,6 @@ use gantry_common::{
     agent::{Command, Event, Progress, Snapshot},
     id::{HostUuid, OperationId, VmUuid},
 };
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use rustls::ClientConfig;
 use tokio::{
@@ -18,7 +16,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use super::link::{CallError, ConnectError, HostEndpoint};
+pub use super::link::{CallError, ConnectError, HostConsole, HostEndpoint};
 use super::{
     link::Link,
     pki::{Authority, PkiError},
@@ -203,7 +201,7 @@ impl Fleet {
     }
 
     /// Opens the console of a VM that runs on the host. It is a stream of the host's connection and ends with it.
-    pub async fn open_console(&self, host: HostUuid, vm: VmUuid) -> Result<TokioIo<Upgraded>, CallError> {
+    pub async fn open_console(&self, host: HostUuid, vm: VmUuid) -> Result<HostConsole, CallError> {
         self.link(host)?.open_console(vm).await
     }
 

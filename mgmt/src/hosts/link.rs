@@ -244,7 +244,7 @@ impl Link {
     }
 
     /// Opens a VM's console, which is a stream of this connection from then on.
-    pub async fn open_console(&self, vm: VmUuid) -> Result<TokioIo<Upgraded>, CallError> {
+    pub async fn open_console(&self, vm: VmUuid) -> Result<HostConsole, CallError> {
         let opening = async {
             let request = Request::builder()
                 .method(Method::CONNECT)
@@ -254,12 +254,14 @@ impl Link {
                 .map_err(|error| internal(&error))?;
             let response = self.sender.clone().send_request(request).await.map_err(|error| lost(&error))?;
             if response.status().is_success() {
-                return upgrade::on(response).await.map(TokioIo::new).map_err(|error| lost(&error));
+                let stream = upgrade::on(response).await.map_err(|error| lost(&error))?;
+                return Ok(HostConsole { stream: TokioIo::new(stream), closed: self.closed.clone() });
             }
             let (status, body) = read(response).await.map_err(|error| lost(&*error))?;
             Err(refused("the console", status, &body))
         };
-        let late = || AgentError::Timeout { operation: "opening the console".into(), seconds: CONSOLE_TIMEOUT.as_secs() };
+        let late =
+            || AgentError::Timeout { operation: "opening the console".into(), seconds: CONSOLE_TIMEOUT.as_secs() };
         timeout(CONSOLE_TIMEOUT, opening).await.unwrap_or_else(|_| Err(late().into()))
     }
 
@@ -276,6 +278,21 @@ impl Link {
         let (status, body) = read(response).await.map_err(|error| lost(&*error))?;
         let reason = format!("the event stream was answered with {status}: {}", String::from_utf8_lossy(&body));
         Err(CallError::Agent(AgentError::Internal { reason }))
+    }
+}
+
+/// A VM's console on its host.
+pub struct HostConsole {
+    /// What the VM and its viewer send to each other: RFB, the VNC protocol.
+    pub stream: TokioIo<Upgraded>,
+    closed: CancellationToken,
+}
+
+impl HostConsole {
+    /// A token that is cancelled when the connection to the host has ended. The stream itself may outlive that: hyper keeps a
+    /// connection that nobody else wants any more for as long as a stream of it is open.
+    pub fn closed(&self) -> CancellationToken {
+        self.closed.clone()
     }
 }
 

@@ -3,6 +3,7 @@
 mod backup_storage;
 mod changing;
 mod cluster;
+mod console;
 mod coverage;
 mod disk_offering;
 mod gc_job;
@@ -78,6 +79,7 @@ pub fn all() -> Vec<Operation> {
         network_service::operations(),
         vm_instance::operations(),
         volume::operations(),
+        console::operations(),
         tag::operations(),
         planned::operations(),
     ]

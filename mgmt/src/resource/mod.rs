@@ -2,6 +2,7 @@
 //!
 //! The store reads and writes rows by these declarations, and the query engine answers every `Query…` call from them.
 
+mod consoles;
 mod declaration;
 mod enums;
 mod hosts;
@@ -19,6 +20,7 @@ mod vms;
 
 use std::sync::LazyLock;
 
+pub use consoles::*;
 pub use declaration::*;
 pub use enums::*;
 pub use hosts::*;
@@ -49,6 +51,7 @@ pub static ALL: LazyLock<Vec<&'static Declaration>> = LazyLock::new(|| {
         long_jobs::ALL,
         settings::ALL,
         management::ALL,
+        consoles::ALL,
     ]
     .into_iter()
     .flatten()

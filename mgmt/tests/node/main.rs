@@ -5,6 +5,7 @@
 mod api;
 mod changing;
 mod clean_up;
+mod consoles;
 #[path = "../hosts/double.rs"]
 mod double;
 mod expunging;

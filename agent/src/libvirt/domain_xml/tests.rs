@@ -96,7 +96,8 @@ fn linux_with_bios() {
 #[test]
 fn a_console_with_a_port_for_viewers() {
     let spec = VmSpec { console_listen: Some("10.99.1.11".parse().unwrap()), ..spec(Platform::Linux) };
-    let listening = "<graphics type=\"vnc\" port=\"-1\" autoport=\"yes\">\n      <listen type=\"address\" address=\"10.99.1.11\"/>";
+    let listening =
+        "<graphics type=\"vnc\" port=\"-1\" autoport=\"yes\">\n      <listen type=\"address\" address=\"10.99.1.11\"/>";
     assert!(xml(&spec, Hypervisor::Kvm).contains(listening));
 }
 

@@ -12,7 +12,6 @@ mod ceph_backup_storage;
 mod ceph_primary_storage;
 mod certificate;
 mod cluster;
-mod console;
 mod database_backup;
 mod eip;
 mod host;
@@ -72,7 +71,6 @@ const PLANNED: &[&[Draft]] = &[
     ceph_primary_storage::PLANNED,
     certificate::PLANNED,
     cluster::PLANNED,
-    console::PLANNED,
     database_backup::PLANNED,
     eip::PLANNED,
     host::PLANNED,
@@ -122,7 +120,6 @@ pub const INVENTORIES: &[&[InventoryDraft]] = &[
     ceph_backup_storage::INVENTORIES,
     ceph_primary_storage::INVENTORIES,
     certificate::INVENTORIES,
-    console::INVENTORIES,
     database_backup::INVENTORIES,
     eip::INVENTORIES,
     host::INVENTORIES,
