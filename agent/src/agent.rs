@@ -212,8 +212,16 @@ impl HostAgent for Agent {
         self.vms.observe(command.vm).await
     }
 
-    async fn console_address(&self, _call: Call, command: ConsoleAddressOf) -> Result<ConsoleAddress, AgentError> {
+    async fn console_address(
+        &self,
+        _call: Call,
+        command: ConsoleAddressOf,
+    ) -> Result<Option<ConsoleAddress>, AgentError> {
         self.vms.console_address(command.vm).await
+    }
+
+    async fn open_console(&self, vm: VmUuid) -> Result<Box<dyn ConsoleStream>, AgentError> {
+        Ok(Box::new(self.vms.open_console(vm).await?))
     }
 
     fn events(&self) -> EventStream {

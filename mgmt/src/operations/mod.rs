@@ -7,6 +7,7 @@ mod catalogue;
 mod changing;
 mod cluster;
 mod cluster_upgrade;
+mod console;
 mod coverage;
 mod disk_offering;
 mod gc_job;
@@ -91,6 +92,7 @@ pub fn all() -> Vec<Operation> {
         candidates::operations(),
         affinity_group::operations(),
         volume::operations(),
+        console::operations(),
         tag::operations(),
         planned::operations(),
     ]

@@ -11,6 +11,7 @@ mod ceph_backup_storage;
 mod ceph_primary_storage;
 mod certificate;
 mod console;
+mod cluster;
 mod database_backup;
 mod eip;
 mod image;
@@ -67,6 +68,7 @@ const PLANNED: &[&[Draft]] = &[
     ceph_primary_storage::PLANNED,
     certificate::PLANNED,
     console::PLANNED,
+    cluster::PLANNED,
     database_backup::PLANNED,
     eip::PLANNED,
     image::PLANNED,
@@ -113,7 +115,6 @@ pub const INVENTORIES: &[&[InventoryDraft]] = &[
     ceph_backup_storage::INVENTORIES,
     ceph_primary_storage::INVENTORIES,
     certificate::INVENTORIES,
-    console::INVENTORIES,
     database_backup::INVENTORIES,
     eip::INVENTORIES,
     image::INVENTORIES,
