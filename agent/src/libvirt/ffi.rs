@@ -4,6 +4,7 @@
 
 use std::{
     ffi::{CStr, c_char, c_int, c_void},
+    os::fd::{FromRawFd, OwnedFd},
     ptr,
     sync::OnceLock,
     thread,
@@ -12,7 +13,7 @@ use std::{
 
 use gantry_common::id::VmUuid;
 use uuid::Uuid;
-use virt::{connect::Connect, error::Error};
+use virt::{connect::Connect, domain::Domain, error::Error};
 use virt_sys as sys;
 
 /// What happened to a domain. It only says that a look is due: the domain may have moved on since.
@@ -83,6 +84,19 @@ impl Drop for Connection {
             tracing::debug!(%error, "closing a connection to libvirt");
         }
     }
+}
+
+/// A new connection to the domain's first graphics device, a stream socket, whatever that listens on. The device asks
+/// whoever comes this way for no password: libvirt has let them in.
+pub fn open_graphics(domain: &Domain) -> Result<OwnedFd, Error> {
+    // SAFETY: the domain's handle is valid for as long as `domain` lives.
+    let descriptor =
+        unsafe { sys::virDomainOpenGraphicsFD(domain.as_ptr(), 0, sys::VIR_DOMAIN_OPEN_GRAPHICS_SKIPAUTH) };
+    if descriptor < 0 {
+        return Err(Error::last_error());
+    }
+    // SAFETY: libvirt has opened the descriptor for its caller, who is to close it; nothing else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
 type EventHandler = Box<dyn Fn(DomainEvent) + Send + Sync>;

@@ -109,6 +109,7 @@ uuid_types!(
     NicUuid,
     TagUuid,
     NotificationUuid,
+    ConsoleProxyAgentUuid,
     GcJobUuid,
 );
 

@@ -6,6 +6,8 @@ mod candidates;
 mod catalogue;
 mod changing;
 mod cluster;
+mod cluster_upgrade;
+mod console;
 mod coverage;
 mod disk_offering;
 mod gc_job;
@@ -14,6 +16,8 @@ mod guest_network;
 mod host;
 mod host_capacity;
 mod host_kinds;
+mod host_shell;
+mod host_update;
 mod image;
 mod image_update;
 mod instance_offering;
@@ -65,9 +69,12 @@ pub fn all() -> Vec<Operation> {
         long_job::operations(),
         zone::operations(),
         cluster::operations(),
+        cluster_upgrade::operations(),
         host::operations(),
         host_capacity::operations(),
         host_kinds::operations(),
+        host_shell::operations(),
+        host_update::operations(),
         instance_offering::operations(),
         disk_offering::operations(),
         backup_storage::operations(),
@@ -85,6 +92,7 @@ pub fn all() -> Vec<Operation> {
         candidates::operations(),
         affinity_group::operations(),
         volume::operations(),
+        console::operations(),
         tag::operations(),
         planned::operations(),
     ]

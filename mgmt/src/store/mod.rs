@@ -7,6 +7,7 @@
 mod addresses;
 mod capacity;
 mod cleanup;
+mod console_access;
 mod image_cache;
 mod jobs;
 mod join_tokens;
@@ -24,6 +25,7 @@ mod writer;
 use std::path::Path;
 
 pub use capacity::*;
+pub use console_access::*;
 pub use jobs::*;
 pub use join_tokens::*;
 use rusqlite::{Connection, OpenFlags};

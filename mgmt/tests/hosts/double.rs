@@ -1,7 +1,7 @@
 //! A host whose commands do what a test tells them.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -13,7 +13,10 @@ use futures_util::{StreamExt, stream};
 use gantry_agent::image::Images;
 use gantry_common::{agent::*, id::VmUuid};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, broadcast};
+use tokio::{
+    io::{DuplexStream, duplex},
+    sync::{Notify, broadcast},
+};
 use tokio_stream::wrappers::BroadcastStream;
 
 /// The host. Images are handled by the agent's own code where there are any; `pause_vm` waits for `gate`, `measure_volume`
@@ -31,6 +34,10 @@ pub struct Double {
     pub sizes: Mutex<HashMap<VmUuid, (u32, u64)>>,
     pub told: broadcast::Sender<Event>,
     pub images: Option<Images>,
+    /// The state in which every VM is seen, where there is any.
+    pub vm_state: Mutex<Option<VmState>>,
+    screens: Mutex<VecDeque<(VmUuid, DuplexStream)>>,
+    screen_opened: Notify,
 }
 
 impl Double {
@@ -50,6 +57,20 @@ impl Double {
             sizes: Mutex::default(),
             told,
             images,
+            vm_state: Mutex::default(),
+            screens: Mutex::default(),
+            screen_opened: Notify::new(),
+        }
+    }
+
+    /// The next console that is opened, from the VM's side.
+    pub async fn screen(&self) -> (VmUuid, DuplexStream) {
+        loop {
+            let opened = self.screen_opened.notified();
+            if let Some(screen) = self.screens.lock().pop_front() {
+                return screen;
+            }
+            opened.await;
         }
     }
 
@@ -145,6 +166,23 @@ macro_rules! double {
                 Ok(())
             }
 
+            async fn observe_vm(&self, _: Call, command: ObserveVm) -> Result<Observation, AgentError> {
+                let missing = AgentError::NotFound { what: "VM".to_owned(), name: command.vm.to_string() };
+                let state = (*self.vm_state.lock()).ok_or(missing)?;
+                Ok(Observation { vm: command.vm, state, revision: 1 })
+            }
+
+            async fn open_console(&self, vm: VmUuid) -> Result<Box<dyn ConsoleStream>, AgentError> {
+                let state = self.vm_state.lock().unwrap_or(VmState::Absent);
+                if state == VmState::Absent {
+                    return Err(AgentError::VmState { vm, state, remedy: "start it".to_owned() });
+                }
+                let (ours, theirs) = duplex(64 << 10);
+                self.screens.lock().push_back((vm, ours));
+                self.screen_opened.notify_one();
+                Ok(Box::new(theirs))
+            }
+
             fn events(&self) -> EventStream {
                 let told = BroadcastStream::new(self.told.subscribe()).filter_map(async |event| event.ok());
                 stream::iter([snapshot()]).chain(told).boxed()
@@ -155,6 +193,9 @@ macro_rules! double {
 
 double! {
     retire(Retire) -> ();
+    run_script(RunScript) -> ScriptOutcome;
+    plan_upgrade(PlanUpgrade) -> Upgrade;
+    upgrade_packages(UpgradePackages) -> Upgrade;
     ensure_bridge(EnsureBridge) -> ();
     remove_bridge(RemoveBridge) -> ();
     ensure_network(EnsureNetwork) -> ();
@@ -164,6 +205,5 @@ double! {
     evict_image(EvictImage) -> ();
     stop_vm(StopVm) -> Observation;
     resume_vm(ResumeVm) -> Observation;
-    observe_vm(ObserveVm) -> Observation;
-    console_address(ConsoleAddressOf) -> ConsoleAddress;
+    console_address(ConsoleAddressOf) -> Option<ConsoleAddress>;
 }

@@ -7,6 +7,7 @@ mod api;
 mod candidates;
 mod changing;
 mod clean_up;
+mod consoles;
 #[path = "../hosts/double.rs"]
 mod double;
 mod expunging;

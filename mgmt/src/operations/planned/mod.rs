@@ -10,11 +10,8 @@ mod billing;
 mod ceph_backup_storage;
 mod ceph_primary_storage;
 mod certificate;
-mod cluster;
-mod console;
 mod database_backup;
 mod eip;
-mod host;
 mod image;
 mod image_store;
 mod ipsec;
@@ -68,11 +65,8 @@ const PLANNED: &[&[Draft]] = &[
     ceph_backup_storage::PLANNED,
     ceph_primary_storage::PLANNED,
     certificate::PLANNED,
-    cluster::PLANNED,
-    console::PLANNED,
     database_backup::PLANNED,
     eip::PLANNED,
-    host::PLANNED,
     image::PLANNED,
     image_store::PLANNED,
     ipsec::PLANNED,
@@ -117,10 +111,8 @@ pub const INVENTORIES: &[&[InventoryDraft]] = &[
     ceph_backup_storage::INVENTORIES,
     ceph_primary_storage::INVENTORIES,
     certificate::INVENTORIES,
-    console::INVENTORIES,
     database_backup::INVENTORIES,
     eip::INVENTORIES,
-    host::INVENTORIES,
     image::INVENTORIES,
     image_store::INVENTORIES,
     ipsec::INVENTORIES,
