@@ -146,6 +146,12 @@ impl Fleet {
         hosts.insert(endpoint.host, Watched { endpoint, state, redial, cancelled, task });
     }
 
+    /// Whether the host's agent answers at an endpoint. What is watched stays as it is.
+    pub async fn try_endpoint(&self, endpoint: &HostEndpoint) -> Result<(), ConnectError> {
+        let max_silence = self.shared.settings.now().host_max_silence;
+        Link::connect(endpoint, Arc::clone(&self.shared.tls), max_silence).await.map(drop)
+    }
+
     /// Ends the connection to the host. When this returns the observer hears nothing of it any more; so it must not be
     /// waited for from within the observer.
     pub async fn forget(&self, host: HostUuid) {

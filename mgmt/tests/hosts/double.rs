@@ -1,7 +1,7 @@
 //! A host whose commands do what a test tells them.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -20,7 +20,8 @@ use tokio::{
 use tokio_stream::wrappers::BroadcastStream;
 
 /// The host. Images are handled by the agent's own code where there are any; `pause_vm` waits for `gate`, `measure_volume`
-/// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses.
+/// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses. `start_vm` and `reboot_vm` note
+/// the size that the VM gets.
 pub struct Double {
     pub deleted: Mutex<Vec<String>>,
     /// What every storage has, where there are any.
@@ -29,6 +30,8 @@ pub struct Double {
     pub gate: Notify,
     pub begun: Notify,
     pub pauses: AtomicU64,
+    /// Processors and memory of each VM that runs.
+    pub sizes: Mutex<HashMap<VmUuid, (u32, u64)>>,
     pub told: broadcast::Sender<Event>,
     pub images: Option<Images>,
     /// The state in which every VM is seen, where there is any.
@@ -51,6 +54,7 @@ impl Double {
             gate: Notify::new(),
             begun: Notify::new(),
             pauses: AtomicU64::new(0),
+            sizes: Mutex::default(),
             told,
             images,
             vm_state: Mutex::default(),
@@ -68,6 +72,11 @@ impl Double {
             }
             opened.await;
         }
+    }
+
+    fn run(&self, spec: &VmSpec) -> Observation {
+        self.sizes.lock().insert(spec.uuid, (spec.cpu_num, spec.memory_bytes));
+        Observation { vm: spec.uuid, state: VmState::Running, revision: 1 }
     }
 
     pub fn tell(&self, revision: u64) {
@@ -130,6 +139,14 @@ macro_rules! double {
                 Ok(Observation { vm: command.vm, state: VmState::Paused, revision })
             }
 
+            async fn start_vm(&self, _: Call, command: StartVm) -> Result<Observation, AgentError> {
+                Ok(self.run(&command.vm))
+            }
+
+            async fn reboot_vm(&self, _: Call, command: RebootVm) -> Result<Observation, AgentError> {
+                Ok(self.run(&command.vm))
+            }
+
             async fn measure_volume(&self, call: Call, _: MeasureVolume) -> Result<VolumeSize, AgentError> {
                 call.report(1, Some(2));
                 call.cancelled.cancelled().await;
@@ -176,6 +193,9 @@ macro_rules! double {
 
 double! {
     retire(Retire) -> ();
+    run_script(RunScript) -> ScriptOutcome;
+    plan_upgrade(PlanUpgrade) -> Upgrade;
+    upgrade_packages(UpgradePackages) -> Upgrade;
     ensure_bridge(EnsureBridge) -> ();
     remove_bridge(RemoveBridge) -> ();
     ensure_network(EnsureNetwork) -> ();
@@ -183,9 +203,7 @@ double! {
     create_volume(CreateVolume) -> VolumeSize;
     cache_image(CacheImage) -> ImageFacts;
     evict_image(EvictImage) -> ();
-    start_vm(StartVm) -> Observation;
     stop_vm(StopVm) -> Observation;
-    reboot_vm(RebootVm) -> Observation;
     resume_vm(ResumeVm) -> Observation;
     console_address(ConsoleAddressOf) -> Option<ConsoleAddress>;
 }
