@@ -10,8 +10,6 @@ mod billing;
 mod ceph_backup_storage;
 mod ceph_primary_storage;
 mod certificate;
-mod console;
-mod cluster;
 mod database_backup;
 mod eip;
 mod image;
@@ -67,8 +65,6 @@ const PLANNED: &[&[Draft]] = &[
     ceph_backup_storage::PLANNED,
     ceph_primary_storage::PLANNED,
     certificate::PLANNED,
-    console::PLANNED,
-    cluster::PLANNED,
     database_backup::PLANNED,
     eip::PLANNED,
     image::PLANNED,
