@@ -193,6 +193,14 @@ impl HostAgent for Agent {
         self.vms.resume(command.vm).await
     }
 
+    async fn attach_disk(&self, _call: Call, command: AttachDisk) -> Result<(), AgentError> {
+        self.vms.attach_disk(command.vm, command.platform, command.disk).await
+    }
+
+    async fn detach_disk(&self, _call: Call, command: DetachDisk) -> Result<(), AgentError> {
+        self.vms.detach_disk(command.vm, command.volume).await
+    }
+
     async fn observe_vm(&self, _call: Call, command: ObserveVm) -> Result<Observation, AgentError> {
         self.vms.observe(command.vm).await
     }
