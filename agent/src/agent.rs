@@ -151,6 +151,20 @@ impl HostAgent for Agent {
         self.storages.delete_volume(&call, command).await
     }
 
+    async fn resize_volume(&self, call: Call, command: ResizeVolume) -> Result<VolumeSize, AgentError> {
+        let measure = MeasureVolume { root: command.root.clone(), path: command.path.clone() };
+        let (vm, volume, size_bytes) = (command.vm, command.volume, command.size_bytes);
+        let at_rest = {
+            let (storages, call) = (self.storages.clone(), call.clone());
+            async move { storages.resize_volume(&call, command).await }
+        };
+        match vm {
+            Some(vm) => self.vms.resize_disk(vm, volume, size_bytes, at_rest).await?,
+            None => at_rest.await?,
+        }
+        self.storages.measure_volume(&call, measure).await
+    }
+
     async fn measure_volume(&self, call: Call, command: MeasureVolume) -> Result<VolumeSize, AgentError> {
         self.storages.measure_volume(&call, command).await
     }

@@ -119,6 +119,9 @@ agent_interface! {
     create_volume(CreateVolume) -> VolumeSize;
     /// Deletes a volume, its temporary files included. A volume that is not there is a success.
     delete_volume(DeleteVolume) -> ();
+    /// Makes a volume larger, also while a VM has it open, whose guest sees the new size then. One that has the size is left
+    /// as it is; one that is larger is refused.
+    resize_volume(ResizeVolume) -> VolumeSize;
     /// How large a volume is.
     measure_volume(MeasureVolume) -> VolumeSize;
 

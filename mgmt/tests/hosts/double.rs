@@ -140,6 +140,7 @@ double! {
     ensure_network(EnsureNetwork) -> ();
     remove_network(RemoveNetwork) -> ();
     create_volume(CreateVolume) -> VolumeSize;
+    resize_volume(ResizeVolume) -> VolumeSize;
     cache_image(CacheImage) -> ImageFacts;
     evict_image(EvictImage) -> ();
     start_vm(StartVm) -> Observation;
