@@ -131,6 +131,8 @@ typed_ids! {
     NotificationUuid;
     /// Clean-up that a host owes.
     GcJobUuid;
+    /// The attachment of a shareable volume to a VM.
+    ShareableVolumeRefUuid;
     /// One command sent to a host agent; a repeat carries the same id.
     OperationId;
 }

@@ -22,3 +22,4 @@ pub mod settings;
 pub mod store;
 pub mod tags;
 pub mod vm;
+pub mod volume;

@@ -87,14 +87,18 @@ pub(crate) async fn resize(locks: PathLocks, call: Call, command: ResizeVolume) 
         return Ok(());
     }
     let needed_bytes = wanted_bytes / BYTES_PER_TABLE_ENTRY * 8;
-    QemuImg::resize(path.as_path(), wanted_bytes).await.map_err(|error| {
-        if ran_out_of_space(&error) { no_space(path.as_path(), needed_bytes) } else { error }
-    })
+    QemuImg::resize(path.as_path(), wanted_bytes)
+        .await
+        .map_err(|error| if ran_out_of_space(&error) { no_space(path.as_path(), needed_bytes) } else { error })
 }
 
 /// Volumes only grow: what would be cut off may be a file system's.
 pub(crate) fn smaller_than_it_is(asked_bytes: u64, now_bytes: u64) -> AgentError {
-    AgentError::invalid("size_bytes", asked_bytes, format!("the volume has {now_bytes} bytes and cannot become smaller"))
+    AgentError::invalid(
+        "size_bytes",
+        asked_bytes,
+        format!("the volume has {now_bytes} bytes and cannot become smaller"),
+    )
 }
 
 /// The size and the space on disk of the volume at `path`.

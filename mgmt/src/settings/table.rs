@@ -72,6 +72,14 @@ settings! {
     vm_clean_traffic: Switch = Vm "cleanTraffic", "true", ();
     /// How long a guest may take to shut down before it is stopped by force.
     vm_stop_grace: Seconds = Vm "stop.gracePeriod", "60", 1..=3600;
+    /// How many data volumes a VM may have.
+    vm_max_data_volumes: Count = Kvm "dataVolume.maxNum", "24", 1..=24;
+    /// What becomes of a deleted data volume: it is expunged at once (Direct), when it is old enough (Delay), or by hand (Never).
+    volume_deletion_policy: DeletionPolicy = Volume "deletionPolicy", "Delay", ();
+    /// How long a deleted data volume can be recovered before it is expunged.
+    volume_expunge_period: Seconds = Volume "expungePeriod", "259200", 0..=10 * YEAR;
+    /// How often it is looked for deleted data volumes that are to be expunged.
+    volume_expunge_interval: Seconds = Volume "expungeInterval", "600", 1..=DAY;
     /// What becomes of a deleted image: it is expunged at once (Direct), when it is old enough (Delay), or by hand (Never).
     image_deletion_policy: DeletionPolicy = Image "deletionPolicy", "Delay", ();
     /// How long a deleted image can be recovered before it is expunged.

@@ -178,6 +178,7 @@ texts!(
     id::TagUuid,
     id::NotificationUuid,
     id::GcJobUuid,
+    id::ShareableVolumeRefUuid,
     id::OperationId,
 );
 

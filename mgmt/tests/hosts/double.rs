@@ -13,8 +13,13 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, broadcast};
 use tokio_stream::wrappers::BroadcastStream;
 
+#[path = "disks.rs"]
+mod disks;
+
+pub use disks::Disks;
+
 /// The host. Images are handled by the agent's own code where there are any; `pause_vm` waits for `gate`, `measure_volume`
-/// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses.
+/// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses. With `disks`, there are volumes.
 pub struct Double {
     pub deleted: Mutex<Vec<String>>,
     /// What every storage has, where there are any.
@@ -25,6 +30,7 @@ pub struct Double {
     pub pauses: AtomicU64,
     pub told: broadcast::Sender<Event>,
     pub images: Option<Images>,
+    pub disks: Mutex<Option<Disks>>,
 }
 
 impl Double {
@@ -43,6 +49,7 @@ impl Double {
             pauses: AtomicU64::new(0),
             told,
             images,
+            disks: Mutex::default(),
         }
     }
 
@@ -73,6 +80,10 @@ pub fn facts() -> HostFacts {
 
 pub fn snapshot() -> Event {
     Event::Snapshot(Box::new(Snapshot { facts: facts(), vms: Some(vec![]), foreign: vec![], revision: 0 }))
+}
+
+fn no_disks() -> AgentError {
+    AgentError::NotFound { what: "command of the double".to_owned(), name: "volumes".to_owned() }
 }
 
 fn no_images() -> AgentError {
@@ -106,7 +117,26 @@ macro_rules! double {
                 Ok(Observation { vm: command.vm, state: VmState::Paused, revision })
             }
 
-            async fn measure_volume(&self, call: Call, _: MeasureVolume) -> Result<VolumeSize, AgentError> {
+            async fn create_volume(&self, _: Call, command: CreateVolume) -> Result<VolumeSize, AgentError> {
+                self.disks.lock().as_mut().ok_or_else(no_disks)?.create(command)
+            }
+
+            async fn resize_volume(&self, _: Call, command: ResizeVolume) -> Result<VolumeSize, AgentError> {
+                self.disks.lock().as_mut().ok_or_else(no_disks)?.resize(command)
+            }
+
+            async fn attach_disk(&self, _: Call, command: AttachDisk) -> Result<(), AgentError> {
+                self.disks.lock().as_mut().ok_or_else(no_disks)?.attach(command)
+            }
+
+            async fn detach_disk(&self, _: Call, command: DetachDisk) -> Result<(), AgentError> {
+                self.disks.lock().as_mut().ok_or_else(no_disks)?.detach(command)
+            }
+
+            async fn measure_volume(&self, call: Call, command: MeasureVolume) -> Result<VolumeSize, AgentError> {
+                if let Some(disks) = &*self.disks.lock() {
+                    return disks.measure(&command.path);
+                }
                 call.report(1, Some(2));
                 call.cancelled.cancelled().await;
                 Err(AgentError::Cancelled)
@@ -120,6 +150,9 @@ macro_rules! double {
             async fn delete_volume(&self, _: Call, command: DeleteVolume) -> Result<(), AgentError> {
                 if self.refuses.load(Ordering::SeqCst) {
                     return Err(AgentError::Internal { reason: "the double refuses".to_owned() });
+                }
+                if let Some(disks) = &mut *self.disks.lock() {
+                    disks.files.remove(&command.path);
                 }
                 self.deleted.lock().push(command.path);
                 Ok(())
@@ -139,16 +172,12 @@ double! {
     remove_bridge(RemoveBridge) -> ();
     ensure_network(EnsureNetwork) -> ();
     remove_network(RemoveNetwork) -> ();
-    create_volume(CreateVolume) -> VolumeSize;
-    resize_volume(ResizeVolume) -> VolumeSize;
     cache_image(CacheImage) -> ImageFacts;
     evict_image(EvictImage) -> ();
     start_vm(StartVm) -> Observation;
     stop_vm(StopVm) -> Observation;
     reboot_vm(RebootVm) -> Observation;
     resume_vm(ResumeVm) -> Observation;
-    attach_disk(AttachDisk) -> ();
-    detach_disk(DetachDisk) -> ();
     observe_vm(ObserveVm) -> Observation;
     console_address(ConsoleAddressOf) -> ConsoleAddress;
 }

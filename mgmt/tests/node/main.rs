@@ -16,6 +16,7 @@ mod served_node;
 mod settings;
 mod storages;
 mod tags;
+mod volumes;
 #[path = "../hosts/wire.rs"]
 mod wire;
 mod world;

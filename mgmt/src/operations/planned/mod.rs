@@ -149,7 +149,6 @@ pub const INVENTORIES: &[&[InventoryDraft]] = &[
     vcenter::INVENTORIES,
     vip::INVENTORIES,
     virtual_router::INVENTORIES,
-    vm_attachments::INVENTORIES,
     vm_instance::INVENTORIES,
     volume::INVENTORIES,
     volume_backup::INVENTORIES,

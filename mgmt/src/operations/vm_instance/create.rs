@@ -1,7 +1,6 @@
 //! CreateVmInstance.
 
 use gantry_common::{
-    agent::{CreateVolume, DeleteVolume},
     error::ErrorKind,
     id::{
         ClusterUuid, DiskOfferingUuid, HostUuid, ImageUuid, InstanceOfferingUuid, L3NetworkUuid, PrimaryStorageUuid,
@@ -14,7 +13,7 @@ use serde_json::Value;
 use super::{
     super::making::{made, make, put_tags, readable_name, require},
     caching::Caching,
-    plan::{NewVolume, VolumeDraft, draft_volume, forget_vm, make_nics},
+    plan::{VolumeDraft, draft_volume, forget_vm, make_nics},
     run::{cached_path, set_off, set_state, start_on, stop_for_good},
 };
 use crate::{
@@ -29,6 +28,7 @@ use crate::{
     },
     store::Tx,
     vm::{Demand, DiskDemand, Place, Strategy, VmTags, place},
+    volume::NewVolume,
 };
 
 operation! {
@@ -326,14 +326,7 @@ async fn make_volumes(mut run: Run<CreateVmInstance>) -> Result<Creating, Failur
     let Some(host) = run.state.host else { return Ok(run.state) };
     run.state.sizes.clear();
     for volume in run.state.volumes.clone() {
-        let command = CreateVolume {
-            volume: volume.uuid,
-            root: volume.root,
-            path: volume.path,
-            size_bytes: volume.size_bytes,
-            backing_path: volume.backing_path,
-        };
-        let size = run.call(host, &volume.uuid.to_string(), command).await?;
+        let size = run.call(host, &volume.uuid.to_string(), volume.making()).await?;
         run.state.sizes.push(size.actual_bytes);
     }
     Ok(run.state)
@@ -342,8 +335,7 @@ async fn make_volumes(mut run: Run<CreateVmInstance>) -> Result<Creating, Failur
 async fn delete_volumes(run: Run<CreateVmInstance>) -> Result<Creating, Failure> {
     if let Some(host) = run.state.host {
         for volume in run.state.volumes.clone() {
-            let command = DeleteVolume { root: volume.root, path: volume.path };
-            clean_up(&run.node, host, Cleanup::Volume(command)).await?;
+            clean_up(&run.node, host, Cleanup::Volume(volume.deletion())).await?;
         }
     }
     Ok(run.state)

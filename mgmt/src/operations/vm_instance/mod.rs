@@ -8,6 +8,7 @@ mod plan;
 mod run;
 mod start;
 
+pub use caching::Caching;
 pub use destroy::ExpungeVmInstance;
 use gantry_common::{
     agent::ConsoleAddressOf,
@@ -15,6 +16,8 @@ use gantry_common::{
     id::{OperationId, VmUuid},
 };
 use serde_json::{Value, json};
+
+pub use run::cached_path;
 
 use super::making::require;
 use crate::{
