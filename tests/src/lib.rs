@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a scenario ends where it cannot go on")]
 
+mod browser;
 mod client;
 mod footprint;
 mod guest;
@@ -13,12 +14,13 @@ mod patience;
 mod published_client;
 mod site;
 
+pub use browser::{Browser, Page};
 pub use client::{ApiError, Call, Client, text};
 pub use footprint::Footprint;
 pub use guest::{Console, userdata_tag};
 pub use image_server::ImageServer;
 pub use lab::{Kind, Lab, LabHost, PASSWORD};
-pub use management::{ADMIN_PASSWORD, Management};
+pub use management::{ADMIN_PASSWORD, Management, program};
 pub use patience::{ALWAYS, AS_AN_EVENT, eventually};
 pub use published_client::published_client_lives_through;
 pub use site::{GUEST_MEMORY_BYTES, IMAGE_STORE, PRIMARY_STORAGE, Site};

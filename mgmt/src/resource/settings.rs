@@ -23,6 +23,8 @@ text_enum! {
         Vm = "vm",
         /// Volumes.
         Volume = "volume",
+        /// Consoles.
+        Console = "console",
         /// Images.
         Image = "image",
         /// Primary storages.

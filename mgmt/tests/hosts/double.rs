@@ -1,8 +1,11 @@
 //! A host whose commands do what a test tells them.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -10,7 +13,10 @@ use futures_util::{StreamExt, stream};
 use gantry_agent::image::Images;
 use gantry_common::{agent::*, id::VmUuid};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, broadcast};
+use tokio::{
+    io::{DuplexStream, duplex},
+    sync::{Notify, broadcast},
+};
 use tokio_stream::wrappers::BroadcastStream;
 
 #[path = "disks.rs"]
@@ -20,6 +26,8 @@ pub use disks::Disks;
 
 /// The host. Images are handled by the agent's own code where there are any; `pause_vm` waits for `gate`, `measure_volume`
 /// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses. With `disks`, there are volumes.
+/// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses. `start_vm` and `reboot_vm` note
+/// the size that the VM gets.
 pub struct Double {
     pub deleted: Mutex<Vec<String>>,
     /// What every storage has, where there are any.
@@ -28,9 +36,15 @@ pub struct Double {
     pub gate: Notify,
     pub begun: Notify,
     pub pauses: AtomicU64,
+    /// Processors and memory of each VM that runs.
+    pub sizes: Mutex<HashMap<VmUuid, (u32, u64)>>,
     pub told: broadcast::Sender<Event>,
     pub images: Option<Images>,
     pub disks: Mutex<Option<Disks>>,
+    /// The state in which every VM is seen, where there is any.
+    pub vm_state: Mutex<Option<VmState>>,
+    screens: Mutex<VecDeque<(VmUuid, DuplexStream)>>,
+    screen_opened: Notify,
 }
 
 impl Double {
@@ -47,10 +61,30 @@ impl Double {
             gate: Notify::new(),
             begun: Notify::new(),
             pauses: AtomicU64::new(0),
+            sizes: Mutex::default(),
             told,
             images,
             disks: Mutex::default(),
+            vm_state: Mutex::default(),
+            screens: Mutex::default(),
+            screen_opened: Notify::new(),
         }
+    }
+
+    /// The next console that is opened, from the VM's side.
+    pub async fn screen(&self) -> (VmUuid, DuplexStream) {
+        loop {
+            let opened = self.screen_opened.notified();
+            if let Some(screen) = self.screens.lock().pop_front() {
+                return screen;
+            }
+            opened.await;
+        }
+    }
+
+    fn run(&self, spec: &VmSpec) -> Observation {
+        self.sizes.lock().insert(spec.uuid, (spec.cpu_num, spec.memory_bytes));
+        Observation { vm: spec.uuid, state: VmState::Running, revision: 1 }
     }
 
     pub fn tell(&self, revision: u64) {
@@ -133,6 +167,14 @@ macro_rules! double {
                 self.disks.lock().as_mut().ok_or_else(no_disks)?.detach(command)
             }
 
+            async fn start_vm(&self, _: Call, command: StartVm) -> Result<Observation, AgentError> {
+                Ok(self.run(&command.vm))
+            }
+
+            async fn reboot_vm(&self, _: Call, command: RebootVm) -> Result<Observation, AgentError> {
+                Ok(self.run(&command.vm))
+            }
+
             async fn measure_volume(&self, call: Call, command: MeasureVolume) -> Result<VolumeSize, AgentError> {
                 if let Some(disks) = &*self.disks.lock() {
                     return disks.measure(&command.path);
@@ -158,6 +200,23 @@ macro_rules! double {
                 Ok(())
             }
 
+            async fn observe_vm(&self, _: Call, command: ObserveVm) -> Result<Observation, AgentError> {
+                let missing = AgentError::NotFound { what: "VM".to_owned(), name: command.vm.to_string() };
+                let state = (*self.vm_state.lock()).ok_or(missing)?;
+                Ok(Observation { vm: command.vm, state, revision: 1 })
+            }
+
+            async fn open_console(&self, vm: VmUuid) -> Result<Box<dyn ConsoleStream>, AgentError> {
+                let state = self.vm_state.lock().unwrap_or(VmState::Absent);
+                if state == VmState::Absent {
+                    return Err(AgentError::VmState { vm, state, remedy: "start it".to_owned() });
+                }
+                let (ours, theirs) = duplex(64 << 10);
+                self.screens.lock().push_back((vm, ours));
+                self.screen_opened.notify_one();
+                Ok(Box::new(theirs))
+            }
+
             fn events(&self) -> EventStream {
                 let told = BroadcastStream::new(self.told.subscribe()).filter_map(async |event| event.ok());
                 stream::iter([snapshot()]).chain(told).boxed()
@@ -168,16 +227,16 @@ macro_rules! double {
 
 double! {
     retire(Retire) -> ();
+    run_script(RunScript) -> ScriptOutcome;
+    plan_upgrade(PlanUpgrade) -> Upgrade;
+    upgrade_packages(UpgradePackages) -> Upgrade;
     ensure_bridge(EnsureBridge) -> ();
     remove_bridge(RemoveBridge) -> ();
     ensure_network(EnsureNetwork) -> ();
     remove_network(RemoveNetwork) -> ();
     cache_image(CacheImage) -> ImageFacts;
     evict_image(EvictImage) -> ();
-    start_vm(StartVm) -> Observation;
     stop_vm(StopVm) -> Observation;
-    reboot_vm(RebootVm) -> Observation;
     resume_vm(ResumeVm) -> Observation;
-    observe_vm(ObserveVm) -> Observation;
-    console_address(ConsoleAddressOf) -> ConsoleAddress;
+    console_address(ConsoleAddressOf) -> Option<ConsoleAddress>;
 }
