@@ -166,6 +166,20 @@ impl HostAgent for Agent {
         self.storages.delete_volume(&call, command).await
     }
 
+    async fn resize_volume(&self, call: Call, command: ResizeVolume) -> Result<VolumeSize, AgentError> {
+        let measure = MeasureVolume { root: command.root.clone(), path: command.path.clone() };
+        let (vm, volume, size_bytes) = (command.vm, command.volume, command.size_bytes);
+        let at_rest = {
+            let (storages, call) = (self.storages.clone(), call.clone());
+            async move { storages.resize_volume(&call, command).await }
+        };
+        match vm {
+            Some(vm) => self.vms.resize_disk(vm, volume, size_bytes, at_rest).await?,
+            None => at_rest.await?,
+        }
+        self.storages.measure_volume(&call, measure).await
+    }
+
     async fn measure_volume(&self, call: Call, command: MeasureVolume) -> Result<VolumeSize, AgentError> {
         self.storages.measure_volume(&call, command).await
     }
@@ -206,6 +220,14 @@ impl HostAgent for Agent {
 
     async fn resume_vm(&self, _call: Call, command: ResumeVm) -> Result<Observation, AgentError> {
         self.vms.resume(command.vm).await
+    }
+
+    async fn attach_disk(&self, _call: Call, command: AttachDisk) -> Result<(), AgentError> {
+        self.vms.attach_disk(command.vm, command.platform, command.disk).await
+    }
+
+    async fn detach_disk(&self, _call: Call, command: DetachDisk) -> Result<(), AgentError> {
+        self.vms.detach_disk(command.vm, command.volume).await
     }
 
     async fn observe_vm(&self, _call: Call, command: ObserveVm) -> Result<Observation, AgentError> {

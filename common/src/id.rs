@@ -135,6 +135,8 @@ typed_ids! {
     NotificationUuid;
     /// Clean-up that a host owes.
     GcJobUuid;
+    /// The attachment of a shareable volume to a VM.
+    ShareableVolumeRefUuid;
     /// What shows VMs' consoles.
     ConsoleProxyAgentUuid;
     /// One command sent to a host agent; a repeat carries the same id.

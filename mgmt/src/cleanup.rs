@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gantry_common::{
-    agent::{DeleteImage, DeleteVolume, EvictImage, RemoveBridge, RemoveNetwork, StopMode, StopVm},
+    agent::{DeleteImage, DeleteVolume, DetachDisk, EvictImage, RemoveBridge, RemoveNetwork, StopMode, StopVm},
     error::ErrorKind,
     id::{GcJobUuid, HostUuid, NodeUuid, OperationId, VmUuid},
 };
@@ -15,7 +15,7 @@ use crate::{
     network,
     node::Node,
     notification::Notice,
-    resource::{GcJob, GcStatus, Host, NotificationType, VmInstance, VmNic},
+    resource::{GcJob, GcStatus, Host, NotificationType, VmInstance, VmNic, Volume},
     store::{SqlValue, Tx},
     vm::is_in_hand,
 };
@@ -32,6 +32,8 @@ pub enum Cleanup {
     CachedImage(EvictImage),
     /// A VM that must not run.
     Vm(VmUuid),
+    /// A volume's disk in a VM that runs.
+    Disk(DetachDisk),
     /// A bridge.
     Bridge(RemoveBridge),
     /// An L3 network's services.
@@ -46,6 +48,7 @@ impl Cleanup {
             Self::Image(command) => ("image", command.path.clone()),
             Self::CachedImage(command) => ("cachedImage", command.path.clone()),
             Self::Vm(vm) => ("vm", vm.to_string()),
+            Self::Disk(command) => ("disk", command.volume.to_string()),
             Self::Bridge(command) => ("bridge", command.bridge.name.clone()),
             Self::Network(command) => ("network", command.l3_network.to_string()),
         }
@@ -86,6 +89,20 @@ pub async fn clean_up(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) -> 
     let job = cleanup.owed_by(machine, node.uuid)?;
     tracing::warn!(host = %machine, gc_job = job.name, "the host is away: it owes a clean-up");
     node.store.write(move |tx| tx.insert(&job).map_err(Failure::from)).await
+}
+
+/// Cleans up now, or notes that the machine owes it, also where it refuses: what it belonged to is gone already, and nothing
+/// is undone for its sake.
+pub async fn clean_up_some_time(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) {
+    let Err(failure) = clean_up(node, machine, cleanup.clone()).await else { return };
+    tracing::warn!(host = %machine, ?cleanup, error = %failure, "a clean-up failed: the host owes it");
+    let owed = async {
+        let job = cleanup.owed_by(machine, node.uuid)?;
+        node.store.write(move |tx| tx.insert(&job).map_err(Failure::from)).await
+    };
+    if let Err(failure) = owed.await {
+        tracing::error!(host = %machine, error = %failure, "an owed clean-up could not be noted");
+    }
 }
 
 /// Has a connected machine do what it owes, in the order in which it was due. What it refuses stays owed.
@@ -163,6 +180,10 @@ fn is_overtaken(tx: &Tx<'_>, machine: HostUuid, cleanup: &Cleanup) -> Result<boo
             let vm = tx.get::<VmInstance>(*vm)?.filter(|vm| !is_in_hand(vm.state));
             Ok(is_here(vm))
         }
+        // The VM was given the volume again.
+        Cleanup::Disk(command) => {
+            Ok(tx.get::<Volume>(command.volume)?.is_some_and(|volume| volume.vm_instance_uuid == Some(command.vm)))
+        }
         Cleanup::Bridge(command) => {
             let attached = network::l2_networks_of_cluster(tx, host.cluster_uuid)?;
             Ok(attached.iter().any(|l2| l2.uuid == command.bridge.l2_network))
@@ -185,6 +206,7 @@ async fn carry_out(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) -> Res
         Cleanup::Image(command) => node.call(machine, operation, command).await,
         Cleanup::CachedImage(command) => node.call(machine, operation, command).await,
         Cleanup::Vm(vm) => node.call(machine, operation, StopVm { vm, mode: StopMode::Force }).await.map(drop),
+        Cleanup::Disk(command) => node.call(machine, operation, command).await,
         Cleanup::Bridge(command) => node.call(machine, operation, command).await,
         Cleanup::Network(command) => node.call(machine, operation, command).await,
     }

@@ -16,7 +16,7 @@ mod volume;
 pub(crate) mod tests;
 
 use gantry_common::agent::{
-    AgentError, Call, CreateVolume, DeleteVolume, MeasureVolume, OpenStorage, StorageCapacity, VolumeSize,
+    AgentError, Call, CreateVolume, DeleteVolume, MeasureVolume, OpenStorage, ResizeVolume, StorageCapacity, VolumeSize,
 };
 
 pub use self::locks::PathLocks;
@@ -26,6 +26,7 @@ pub(crate) use self::{
     path::{PART_SUFFIX, RECORD_SUFFIX, StoragePath, StorageRoot, is_system_path},
     qemu_img::QemuImg,
     space::{file_error, require_bytes},
+    volume::{asked_bytes, smaller_than_it_is},
 };
 use crate::vm::nvram_path;
 
@@ -66,6 +67,12 @@ impl Storages {
             delete_with_parts(&path)
         })
         .await
+    }
+
+    /// Makes a volume larger that no VM has open. One that has the size is left as it is.
+    pub async fn resize_volume(&self, call: &Call, command: ResizeVolume) -> Result<(), AgentError> {
+        let task = tokio::spawn(volume::resize(self.locks.clone(), call.clone(), command));
+        task.await.map_err(|error| AgentError::Internal { reason: error.to_string() })?
     }
 
     /// How large a volume is. Works while a VM has it open.

@@ -40,6 +40,14 @@ impl QemuImg {
         run(&arguments, &[0]).await.map(drop)
     }
 
+    /// Makes the qcow2 image at `path` larger. It fails while QEMU has it open.
+    pub(crate) async fn resize(path: &Path, bytes: u64) -> Result<(), AgentError> {
+        let bytes = bytes.to_string();
+        let mut arguments: Vec<_> = ["resize", "-q", "-f", "qcow2"].map(OsStr::new).into();
+        arguments.extend([path.as_os_str(), OsStr::new(&bytes)]);
+        run(&arguments, &[0]).await.map(drop)
+    }
+
     /// Looks at the image at `path`, which is taken to be of `format`. Works while QEMU has it open.
     pub(crate) async fn info(path: &Path, format: &str) -> Result<Self, AgentError> {
         let [info, options @ ..] = ["info", "-U", "--output=json", "-f", format].map(OsStr::new);

@@ -142,6 +142,9 @@ agent_interface! {
     create_volume(CreateVolume) -> VolumeSize;
     /// Deletes a volume, its temporary files included. A volume that is not there is a success.
     delete_volume(DeleteVolume) -> ();
+    /// Makes a volume larger, also while a VM has it open, whose guest sees the new size then. One that has the size is left
+    /// as it is; one that is larger is refused.
+    resize_volume(ResizeVolume) -> VolumeSize;
     /// How large a volume is.
     measure_volume(MeasureVolume) -> VolumeSize;
 
@@ -164,6 +167,11 @@ agent_interface! {
     pause_vm(PauseVm) -> Observation;
     /// Lets a paused VM go on.
     resume_vm(ResumeVm) -> Observation;
+    /// Attaches a data disk to a VM that runs. One that is attached already is left as it is.
+    attach_disk(AttachDisk) -> ();
+    /// Detaches a volume's disk from a VM and answers when the guest has let go of it. `InUse` where the guest does not.
+    /// A disk that is not attached, or a VM that does not run, is a success.
+    detach_disk(DetachDisk) -> ();
     /// Looks at the VM now.
     observe_vm(ObserveVm) -> Observation;
     /// Where VNC viewers reach the VM's console, if it has a port for them.

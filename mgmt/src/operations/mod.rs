@@ -49,6 +49,7 @@ pub(crate) use image::ExpungeImage;
 pub(crate) use making::require;
 pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES};
 pub(crate) use vm_instance::ExpungeVmInstance;
+pub(crate) use volume::ExpungeDataVolume;
 
 use std::{collections::HashSet, sync::LazyLock};
 

@@ -341,6 +341,53 @@ impl Tx<'_> {
         Ok(true)
     }
 
+    /// Promises a holder so many bytes in place of fewer. `false`, and nothing changed, where what it needs more does not
+    /// suffice.
+    pub fn grow_promise(
+        &self,
+        storage: PrimaryStorageUuid,
+        host: HostUuid,
+        holder: &str,
+        bytes: u64,
+    ) -> Result<bool, StoreError> {
+        let held = self.promised(storage, host, holder)?;
+        let more = bytes.saturating_sub(held);
+        if self.local_storage(storage, host)?.is_none_or(|local| local.available_bytes < more) {
+            return Ok(false);
+        }
+        self.set_promise(storage, host, holder, bytes.max(held))?;
+        Ok(true)
+    }
+
+    /// Sets what a holder is promised to what it has, whether that suffices or not.
+    pub fn set_promise(
+        &self,
+        storage: PrimaryStorageUuid,
+        host: HostUuid,
+        holder: &str,
+        bytes: u64,
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO storage_allocation (holder_uuid, primary_storage_uuid, host_uuid, bytes) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (holder_uuid, primary_storage_uuid, host_uuid) DO UPDATE SET bytes = ?4",
+            )?
+            .execute((holder, storage.to_string(), host.to_string(), i64::try_from(bytes).unwrap_or(i64::MAX)))?;
+        self.count_storage(storage, host)
+    }
+
+    /// What a holder is promised.
+    pub fn promised(&self, storage: PrimaryStorageUuid, host: HostUuid, holder: &str) -> Result<u64, StoreError> {
+        let held: Option<i64> = self
+            .connection
+            .prepare_cached(
+                "SELECT bytes FROM storage_allocation WHERE holder_uuid = ? AND primary_storage_uuid = ? AND host_uuid = ?",
+            )?
+            .query_row((holder, storage.to_string(), host.to_string()), |row| row.get(0))
+            .optional()?;
+        Ok(held.map_or(0, i64::unsigned_abs))
+    }
+
     /// Takes back what a holder was promised of a local storage on a host.
     pub fn release_storage(&self, storage: PrimaryStorageUuid, host: HostUuid, holder: &str) -> Result<(), StoreError> {
         self.connection

@@ -1,6 +1,6 @@
 //! Whether what varies in a system tag can be used.
 
-use gantry_common::id::PrimaryStorageUuid;
+use gantry_common::id::{HostUuid, PrimaryStorageUuid};
 
 use crate::{failure::Failure, settings::parse_bytes, vm::VmTags};
 
@@ -36,6 +36,17 @@ pub fn usb_redirect(tag: &str) -> Result<(), Failure> {
         "true" => Err(refuse(tag, "this node redirects no USB devices: usbRedirect::false is what it has")),
         _ => Err(refuse(tag, "usbRedirect::true or usbRedirect::false is needed")),
     }
+}
+
+pub fn local_storage_host(tag: &str) -> Result<(), Failure> {
+    match value(tag).parse::<HostUuid>() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(refuse(tag, "localStorage::hostUuid::<host uuid> is needed")),
+    }
+}
+
+pub fn shareable(tag: &str) -> Result<(), Failure> {
+    Err(refuse(tag, "local storage, which one host has, shares no volume between VMs: leave it out"))
 }
 
 pub fn max_instances(tag: &str) -> Result<(), Failure> {

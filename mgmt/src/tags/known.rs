@@ -3,6 +3,9 @@
 use super::check;
 use crate::failure::Failure;
 
+/// What a tag begins with that names the host whose local storage is to hold a new volume.
+pub const LOCAL_STORAGE_HOST: &str = "localStorage::hostUuid::";
+
 /// Who gives a resource a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Giver {
@@ -108,6 +111,9 @@ pub static KNOWN: &[KnownTag] = &[
     KnownTag::new("DiskOffering", "primaryStorage::allocator::uuid::{uuid}", Giver::Anyone, check::uuid),
     KnownTag::new("DiskOffering", "primaryStorage::allocator::userTag::{tag}", Giver::Anyone, check::user_tag)
         .several(),
+    KnownTag::new("Volume", "localStorage::hostUuid::{hostUuid}", Giver::Maker, check::local_storage_host),
+    KnownTag::new("Volume", "ephemeral::shareable", Giver::Maker, check::shareable),
+    KnownTag::new("Volume", "capability::virtio-scsi", Giver::Nobody, check::nothing),
     KnownTag::new("Image", "bootMode::{mode}", Giver::Anyone, check::boot_mode),
     KnownTag::new("Image", "md5::{digest}", Giver::Maker, check::md5),
     KnownTag::new("Image", "sha256::{digest}", Giver::Maker, check::sha256),

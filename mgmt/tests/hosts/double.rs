@@ -19,7 +19,13 @@ use tokio::{
 };
 use tokio_stream::wrappers::BroadcastStream;
 
+#[path = "disks.rs"]
+mod disks;
+
+pub use disks::Disks;
+
 /// The host. Images are handled by the agent's own code where there are any; `pause_vm` waits for `gate`, `measure_volume`
+/// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses. With `disks`, there are volumes.
 /// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses. `start_vm` and `reboot_vm` note
 /// the size that the VM gets.
 pub struct Double {
@@ -34,6 +40,7 @@ pub struct Double {
     pub sizes: Mutex<HashMap<VmUuid, (u32, u64)>>,
     pub told: broadcast::Sender<Event>,
     pub images: Option<Images>,
+    pub disks: Mutex<Option<Disks>>,
     /// The state in which every VM is seen, where there is any.
     pub vm_state: Mutex<Option<VmState>>,
     screens: Mutex<VecDeque<(VmUuid, DuplexStream)>>,
@@ -57,6 +64,7 @@ impl Double {
             sizes: Mutex::default(),
             told,
             images,
+            disks: Mutex::default(),
             vm_state: Mutex::default(),
             screens: Mutex::default(),
             screen_opened: Notify::new(),
@@ -108,6 +116,10 @@ pub fn snapshot() -> Event {
     Event::Snapshot(Box::new(Snapshot { facts: facts(), vms: Some(vec![]), foreign: vec![], revision: 0 }))
 }
 
+fn no_disks() -> AgentError {
+    AgentError::NotFound { what: "command of the double".to_owned(), name: "volumes".to_owned() }
+}
+
 fn no_images() -> AgentError {
     AgentError::NotFound { what: "image store".to_owned(), name: "double".to_owned() }
 }
@@ -139,6 +151,22 @@ macro_rules! double {
                 Ok(Observation { vm: command.vm, state: VmState::Paused, revision })
             }
 
+            async fn create_volume(&self, _: Call, command: CreateVolume) -> Result<VolumeSize, AgentError> {
+                self.disks.lock().as_mut().ok_or_else(no_disks)?.create(command)
+            }
+
+            async fn resize_volume(&self, _: Call, command: ResizeVolume) -> Result<VolumeSize, AgentError> {
+                self.disks.lock().as_mut().ok_or_else(no_disks)?.resize(command)
+            }
+
+            async fn attach_disk(&self, _: Call, command: AttachDisk) -> Result<(), AgentError> {
+                self.disks.lock().as_mut().ok_or_else(no_disks)?.attach(command)
+            }
+
+            async fn detach_disk(&self, _: Call, command: DetachDisk) -> Result<(), AgentError> {
+                self.disks.lock().as_mut().ok_or_else(no_disks)?.detach(command)
+            }
+
             async fn start_vm(&self, _: Call, command: StartVm) -> Result<Observation, AgentError> {
                 Ok(self.run(&command.vm))
             }
@@ -147,7 +175,10 @@ macro_rules! double {
                 Ok(self.run(&command.vm))
             }
 
-            async fn measure_volume(&self, call: Call, _: MeasureVolume) -> Result<VolumeSize, AgentError> {
+            async fn measure_volume(&self, call: Call, command: MeasureVolume) -> Result<VolumeSize, AgentError> {
+                if let Some(disks) = &*self.disks.lock() {
+                    return disks.measure(&command.path);
+                }
                 call.report(1, Some(2));
                 call.cancelled.cancelled().await;
                 Err(AgentError::Cancelled)
@@ -161,6 +192,9 @@ macro_rules! double {
             async fn delete_volume(&self, _: Call, command: DeleteVolume) -> Result<(), AgentError> {
                 if self.refuses.load(Ordering::SeqCst) {
                     return Err(AgentError::Internal { reason: "the double refuses".to_owned() });
+                }
+                if let Some(disks) = &mut *self.disks.lock() {
+                    disks.files.remove(&command.path);
                 }
                 self.deleted.lock().push(command.path);
                 Ok(())
@@ -200,7 +234,6 @@ double! {
     remove_bridge(RemoveBridge) -> ();
     ensure_network(EnsureNetwork) -> ();
     remove_network(RemoveNetwork) -> ();
-    create_volume(CreateVolume) -> VolumeSize;
     cache_image(CacheImage) -> ImageFacts;
     evict_image(EvictImage) -> ();
     stop_vm(StopVm) -> Observation;

@@ -20,6 +20,7 @@ mod settings;
 mod sizes;
 mod storages;
 mod tags;
+mod volumes;
 #[path = "../hosts/wire.rs"]
 mod wire;
 mod world;

@@ -12,7 +12,7 @@ use super::{api::Api, wire::RunningAgent, world::World};
 
 const GIB: u64 = 1 << 30;
 
-async fn storage(api: &Api, world: World) -> PrimaryStorageUuid {
+pub async fn storage(api: &Api, world: World) -> PrimaryStorageUuid {
     let uuid = PrimaryStorageUuid::random();
     let now = Timestamp::now();
     let storage = PrimaryStorage {

@@ -136,7 +136,6 @@ pub const INVENTORIES: &[&[InventoryDraft]] = &[
     vcenter::INVENTORIES,
     vip::INVENTORIES,
     virtual_router::INVENTORIES,
-    vm_attachments::INVENTORIES,
     vm_instance::INVENTORIES,
     volume::INVENTORIES,
     volume_backup::INVENTORIES,

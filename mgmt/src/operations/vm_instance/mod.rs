@@ -1,6 +1,7 @@
 //! 3.1: VM instances.
 
 mod blueprint;
+mod caching;
 mod capabilities;
 mod create;
 mod destroy;
@@ -12,6 +13,7 @@ mod start;
 mod update;
 
 pub use blueprint::NewVm;
+pub use caching::Caching;
 pub use destroy::ExpungeVmInstance;
 use gantry_common::{
     agent::ConsoleAddressOf,
@@ -20,6 +22,8 @@ use gantry_common::{
 };
 use serde_json::{Value, json};
 pub use start::demand as start_demand;
+
+pub use run::cached_path;
 
 use super::{changing::change, making::require};
 use crate::{
