@@ -25,7 +25,8 @@ pub(crate) use self::{
     part::{PartFile, delete_with_parts, remove_if_there, remove_parts},
     path::{PART_SUFFIX, RECORD_SUFFIX, StoragePath, StorageRoot, is_system_path},
     qemu_img::QemuImg,
-    space::{file_error, require_bytes},
+    space::{capacity, file_error, require_bytes},
+    volume::{backing_format, measure as measure_volume},
 };
 use crate::vm::nvram_path;
 

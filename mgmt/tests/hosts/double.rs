@@ -140,6 +140,9 @@ double! {
     ensure_network(EnsureNetwork) -> ();
     remove_network(RemoveNetwork) -> ();
     create_volume(CreateVolume) -> VolumeSize;
+    survey_storage(SurveyStorage) -> StorageSurvey;
+    offer_file(OfferFile) -> OfferedFile;
+    copy_volume(CopyVolume) -> VolumeSize;
     cache_image(CacheImage) -> ImageFacts;
     evict_image(EvictImage) -> ();
     start_vm(StartVm) -> Observation;
