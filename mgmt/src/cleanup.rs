@@ -88,6 +88,20 @@ pub async fn clean_up(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) -> 
     node.store.write(move |tx| tx.insert(&job).map_err(Failure::from)).await
 }
 
+/// Cleans up now, or notes that the machine owes it, also where it refuses: what it belonged to is gone already, and nothing
+/// is undone for its sake.
+pub async fn clean_up_some_time(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) {
+    let Err(failure) = clean_up(node, machine, cleanup.clone()).await else { return };
+    tracing::warn!(host = %machine, ?cleanup, error = %failure, "a clean-up failed: the host owes it");
+    let owed = async {
+        let job = cleanup.owed_by(machine, node.uuid)?;
+        node.store.write(move |tx| tx.insert(&job).map_err(Failure::from)).await
+    };
+    if let Err(failure) = owed.await {
+        tracing::error!(host = %machine, error = %failure, "an owed clean-up could not be noted");
+    }
+}
+
 /// Has a connected machine do what it owes, in the order in which it was due. What it refuses stays owed.
 pub async fn settle(node: &Arc<Node>, machine: HostUuid) -> Result<(), Failure> {
     let most = node.settings.now().gc_max_attempts;

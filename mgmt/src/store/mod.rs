@@ -24,6 +24,7 @@ mod writer;
 use std::path::Path;
 
 pub use capacity::*;
+pub use image_cache::*;
 pub use jobs::*;
 pub use join_tokens::*;
 use rusqlite::{Connection, OpenFlags};

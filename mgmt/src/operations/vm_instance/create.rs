@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    super::making::{made, make, put_tags, readable_name, require},
+    super::{
+        image_cache::wait_for_eviction,
+        making::{made, make, put_tags, readable_name, require},
+    },
     plan::{NewVolume, VolumeDraft, draft_volume, forget_vm, make_nics},
     run::{cached_path, set_off, set_state, start_on, stop_for_good},
 };
@@ -27,7 +30,7 @@ use crate::{
         InstanceOffering, L3Network, Machine, MediaStatus, MediaType, PrimaryStorage, VmInstance, VmInstanceState,
         Volume, VolumeType,
     },
-    store::{SqlValue, Tx},
+    store::{CachePlace, SqlValue, Tx},
     vm::{Demand, DiskDemand, Place, Strategy, VmTags, place},
 };
 
@@ -83,8 +86,8 @@ pub struct Creating {
 
 /// How the image gets into the host's cache.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Caching {
-    command: CacheImage,
+pub struct Caching {
+    pub command: CacheImage,
     storage: PrimaryStorageUuid,
     /// What the cached file takes, once it is there.
     actual_bytes: Option<u64>,
@@ -329,7 +332,7 @@ fn record(tx: &Tx<'_>, run: &mut Recording<'_, CreateVmInstance>, decision: &Dec
 }
 
 /// From which backup storage of the zone the image comes, and how.
-fn caching(
+pub fn caching(
     tx: &Tx<'_>,
     image: &Image,
     storage: &PrimaryStorage,
@@ -375,6 +378,8 @@ fn caching(
 
 async fn bring_image(mut run: Run<CreateVmInstance>) -> Result<Creating, Failure> {
     if let (Some(host), Some(mut cache)) = (run.state.host, run.state.cache.clone()) {
+        let place = CachePlace { image: cache.command.image, storage: cache.storage, host };
+        wait_for_eviction(&run.node, place, &run.cancelled).await?;
         let facts = run.call_long(host, "cache", cache.command.clone()).await?;
         cache.actual_bytes = Some(facts.actual_bytes);
         run.state.cache = Some(cache);

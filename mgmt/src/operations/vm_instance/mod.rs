@@ -4,6 +4,7 @@ mod create;
 mod destroy;
 mod life;
 mod plan;
+mod reimage;
 mod run;
 mod start;
 
@@ -32,6 +33,7 @@ pub fn operations() -> Vec<Operation> {
         job::<life::RebootVmInstance>(),
         job::<life::PauseVmInstance>(),
         job::<life::ResumeVmInstance>(),
+        job::<reimage::ReimageVmInstance>(),
         job::<destroy::DestroyVmInstance>(),
         job::<destroy::RecoverVmInstance>(),
         job::<destroy::ExpungeVmInstance>(),

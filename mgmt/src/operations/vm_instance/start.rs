@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     super::making::require,
-    run::{set_state, start_on, stop_for_good},
+    run::{require_storages_in_service, set_state, start_on, stop_for_good},
 };
 use crate::{
     failure::Failure,
@@ -105,6 +105,7 @@ fn choose(tx: &Tx<'_>, run: &mut Recording<'_, StartVmInstance>) -> Result<(), F
             format!("the VM's volumes are on the local storage of host {bound}"),
         ));
     }
+    require_storages_in_service(tx, &vm)?;
     let demand = Demand {
         cpu_num: vm.cpu_num,
         memory_bytes: vm.memory_size,
