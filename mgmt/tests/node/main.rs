@@ -8,7 +8,9 @@ mod clean_up;
 #[path = "../hosts/double.rs"]
 mod double;
 mod expunging;
+mod image_cache;
 mod l3_networks;
+mod local_volumes;
 mod notifications;
 #[allow(dead_code, reason = "each suite uses a part of it")]
 #[path = "../served/node.rs"]
