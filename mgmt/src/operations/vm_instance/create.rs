@@ -1,7 +1,7 @@
 //! CreateVmInstance.
 
 use gantry_common::{
-    agent::{CacheImage, CreateVolume, DeleteVolume, ImageFormat, Peer},
+    agent::{CreateVolume, DeleteVolume},
     error::ErrorKind,
     id::{
         ClusterUuid, DiskOfferingUuid, HostUuid, ImageUuid, InstanceOfferingUuid, L3NetworkUuid, PrimaryStorageUuid,
@@ -12,10 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    super::{
-        image_cache::wait_for_eviction,
-        making::{made, make, put_tags, readable_name, require},
-    },
+    super::making::{made, make, put_tags, readable_name, require},
+    caching::Caching,
     plan::{NewVolume, VolumeDraft, draft_volume, forget_vm, make_nics},
     run::{cached_path, set_off, set_state, start_on, stop_for_good},
 };
@@ -26,11 +24,10 @@ use crate::{
     job::{JobOperation, Recording, Run, Step},
     operation,
     resource::{
-        AdminState, BackupStorage, BackupStorageZoneRef, ConnectionStatus, DiskOffering, Image, ImageBackupStorageRef,
-        InstanceOffering, L3Network, Machine, MediaStatus, MediaType, PrimaryStorage, VmInstance, VmInstanceState,
-        Volume, VolumeType,
+        AdminState, DiskOffering, Image, InstanceOffering, L3Network, MediaStatus, MediaType, PrimaryStorage,
+        VmInstance, VmInstanceState, Volume, VolumeType,
     },
-    store::{CachePlace, SqlValue, Tx},
+    store::Tx,
     vm::{Demand, DiskDemand, Place, Strategy, VmTags, place},
 };
 
@@ -84,15 +81,6 @@ pub struct Creating {
     starts: bool,
 }
 
-/// How the image gets into the host's cache.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Caching {
-    pub command: CacheImage,
-    storage: PrimaryStorageUuid,
-    /// What the cached file takes, once it is there.
-    actual_bytes: Option<u64>,
-}
-
 impl JobOperation for CreateVmInstance {
     type State = Creating;
 
@@ -106,12 +94,7 @@ impl JobOperation for CreateVmInstance {
                 .undo_record(|tx, run| run.state.vm.map_or(Ok(()), |vm| forget_vm(tx, vm))),
             Step::remote("bring the image to the host", bring_image).cancellable(),
             Step::record("note the cached image", |tx, run| {
-                if let (Some(host), Some(cache)) = (run.state.host, &run.state.cache)
-                    && let Some(bytes) = cache.actual_bytes
-                {
-                    tx.note_cached(cache.command.image, cache.storage, host, &cache.command.path, bytes)?;
-                }
-                Ok(())
+                run.state.cache.as_ref().map_or(Ok(()), |cache| cache.note(tx))
             }),
             Step::remote("make the volumes", make_volumes).undo_remote(delete_volumes).cancellable(),
             Step::record("record the volumes", record_volumes),
@@ -324,64 +307,16 @@ fn record(tx: &Tx<'_>, run: &mut Recording<'_, CreateVmInstance>, decision: &Dec
         run.state.volumes.push(volume);
     }
     tx.save(&vm)?;
-    run.state.cache = Some(caching(tx, image, &storage, place, cache_path)?);
+    run.state.cache = Some(Caching::plan(tx, image, &storage, place.host)?);
     run.state.vm = Some(uuid);
     run.state.host = Some(place.host);
     run.state.starts = decision.starts;
     Ok(())
 }
 
-/// From which backup storage of the zone the image comes, and how.
-pub fn caching(
-    tx: &Tx<'_>,
-    image: &Image,
-    storage: &PrimaryStorage,
-    place: &Place,
-    path: String,
-) -> Result<Caching, Failure> {
-    let mut reason = "it is in no backup storage".to_owned();
-    for copy in tx.find::<ImageBackupStorageRef>(&[("image_uuid", image.uuid.to_sql())])? {
-        let backup = require::<BackupStorage>(tx, "backupStorageUuid", copy.backup_storage_uuid)?;
-        let link = [("backup_storage_uuid", backup.uuid.to_sql()), ("zone_uuid", place.zone.to_sql())];
-        if tx.count::<BackupStorageZoneRef>(&link)? == 0 {
-            reason =
-                format!("backup storage '{}' is not attached to the zone: use AttachBackupStorageToZone", backup.name);
-            continue;
-        }
-        if backup.status != ConnectionStatus::Connected && !tx.is_cached(image.uuid, storage.uuid, place.host)? {
-            reason = format!("backup storage '{}' is {}", backup.name, backup.status);
-            continue;
-        }
-        let machine = require::<Machine>(tx, "machineUuid", backup.machine_uuid)?;
-        let peer = Peer { host: machine.uuid, address: machine.address, port: machine.port };
-        let command = CacheImage {
-            image: image.uuid,
-            peer: (machine.uuid != place.host).then_some(peer),
-            source_root: backup.url,
-            source_path: copy.install_path,
-            md5: image.md5_sum.clone().unwrap_or_default(),
-            format: match image.format.as_str() {
-                "iso" => ImageFormat::Iso,
-                "raw" => ImageFormat::Raw,
-                _ => ImageFormat::Qcow2,
-            },
-            root: storage.url.clone(),
-            path,
-        };
-        return Ok(Caching { command, storage: storage.uuid, actual_bytes: None });
-    }
-    Err(Failure::new(
-        ErrorKind::StateForbids,
-        format!("image '{}' cannot be brought to the host: {reason}", image.name),
-    ))
-}
-
 async fn bring_image(mut run: Run<CreateVmInstance>) -> Result<Creating, Failure> {
-    if let (Some(host), Some(mut cache)) = (run.state.host, run.state.cache.clone()) {
-        let place = CachePlace { image: cache.command.image, storage: cache.storage, host };
-        wait_for_eviction(&run.node, place, &run.cancelled).await?;
-        let facts = run.call_long(host, "cache", cache.command.clone()).await?;
-        cache.actual_bytes = Some(facts.actual_bytes);
+    if let Some(mut cache) = run.state.cache.clone() {
+        cache.bring(&run).await?;
         run.state.cache = Some(cache);
     }
     Ok(run.state)

@@ -1,5 +1,6 @@
 //! 3.1: VM instances.
 
+mod caching;
 mod create;
 mod destroy;
 mod life;

@@ -101,6 +101,12 @@ pub fn steps<O: VolumeMove>() -> Vec<Step<O>> {
     ]
 }
 
+/// The VM that has the volume: no job of it runs meanwhile.
+pub fn vm_of(tx: &Tx<'_>, volume: VolumeUuid) -> Result<Vec<String>, Failure> {
+    let vm = tx.get::<Volume>(volume)?.and_then(|volume| volume.vm_instance_uuid);
+    Ok(vm.iter().map(ToString::to_string).collect())
+}
+
 impl Moving {
     fn plan(&self) -> Result<&Plan, Failure> {
         self.plan.as_ref().ok_or_else(|| Failure::new(ErrorKind::Internal, "the move was not planned"))
