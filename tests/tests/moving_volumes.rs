@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a scenario ends where it cannot go on")]
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use gantry_tests::{Client, Kind, Lab, LabHost, Management, PRIMARY_STORAGE, Site, text, userdata_tag};
 use serde_json::{Value, json};
 
@@ -78,6 +80,7 @@ fn a_stopped_vm_moves_to_another_host_and_storage_and_back_to_its_image() {
     assert_eq!(second.console(&vm).boots(), 3);
 
     caches_keep_what_is_used(&client, &site, &lab, &fast);
+    vms_are_made_while_caches_are_cleaned_up(&client, &site);
 }
 
 fn boots(host: LabHost<'_>, vm: &str, count: usize) {
@@ -177,4 +180,33 @@ fn caches_keep_what_is_used(client: &Client, site: &Site, lab: &Lab, fast: &str)
     assert_eq!(clean_up(fast), (vec![], 1));
     assert!(is_cached(2, FAST_STORAGE));
     assert_eq!(clean_up(&site.primary_storage), (vec![], 1));
+}
+
+/// No image goes from under a VM that is being made from it, however often it is looked for what nothing uses.
+fn vms_are_made_while_caches_are_cleaned_up(client: &Client, site: &Site) {
+    let (all_made, evictions) = (AtomicBool::new(false), &mut 0);
+    let path = format!("/primary-storage/{}/actions", site.primary_storage);
+    let mut params = site.vm_params("passing");
+    params["hostUuid"] = json!(site.hosts[1]);
+    params["strategy"] = json!("CreateStopped");
+    params["primaryStorageUuidForRootVolume"] = json!(site.primary_storage);
+    std::thread::scope(|scope| {
+        let cleaning = scope.spawn(|| {
+            let mut removed = 0;
+            while !all_made.load(Ordering::SeqCst) {
+                let cleaned = client.act(&path, "cleanUpImageCacheOnPrimaryStorage", &json!({})).unwrap();
+                removed += cleaned["removed"].as_array().unwrap().len();
+            }
+            removed
+        });
+        let made = (0..6).try_for_each(|_| {
+            let vm = text(&client.create("/vm-instances", &params)?, "uuid");
+            client.delete(&format!("/vm-instances/{vm}"))?;
+            client.act(&format!("/vm-instances/{vm}/actions"), "expungeVmInstance", &json!({})).map(drop)
+        });
+        all_made.store(true, Ordering::SeqCst);
+        *evictions = cleaning.join().unwrap();
+        made.unwrap();
+    });
+    assert!(*evictions > 0, "the caches were never cleaned up between two VMs");
 }
