@@ -154,6 +154,20 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// The hosts in whose caches of a storage images are recorded that exist no longer.
+    pub fn hosts_with_orphaned_images(&self, storage: PrimaryStorageUuid) -> Result<Vec<HostUuid>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT DISTINCT host_uuid FROM image_cache
+             WHERE primary_storage_uuid = ? AND NOT EXISTS (SELECT 1 FROM image WHERE uuid = image_cache.image_uuid)",
+        )?;
+        let mut rows = statement.query([storage.to_string()])?;
+        let mut hosts = Vec::new();
+        while let Some(row) = rows.next()? {
+            hosts.push(super::column(row, 0)?);
+        }
+        Ok(hosts)
+    }
+
     /// The images that are recorded in a storage's cache on a host.
     pub fn cached_images(&self, storage: PrimaryStorageUuid, host: HostUuid) -> Result<Vec<ImageUuid>, StoreError> {
         let mut statement = self

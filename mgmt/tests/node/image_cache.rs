@@ -91,6 +91,7 @@ async fn an_image_that_goes_is_in_hand_until_it_is_gone_and_one_in_use_stays() {
 async fn images_that_exist_no_longer_go_by_themselves() {
     let api = Api::start().await;
     let (agent, storage) = with_cached(&api, ImageUuid::random()).await;
+    api.act(&format!("/primary-storage/{storage}"), "syncPrimaryStorageCapacity", json!({})).await.unwrap();
     agent.double.gate.notify_one();
     api.set("primaryStorage", "imageCache.cleanup.interval", "1").await.unwrap();
     let told = api.eventually(&format!("/notifications?q=resourceUuid={storage}"), |found| !found.is_empty()).await;

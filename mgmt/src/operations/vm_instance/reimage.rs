@@ -78,8 +78,9 @@ impl JobOperation for ReimageVmInstance {
         vec![
             Step::record("check the VM and its image", decide).undo_record(|tx, run| {
                 let Some(plan) = run.state.plan.as_ref().filter(|_| !run.state.replaced) else { return Ok(()) };
-                let volume = require::<Volume>(tx, "rootVolumeUuid", plan.volume)?;
-                tx.save(&Volume { status: MediaStatus::Ready, ..volume })?;
+                if let Some(volume) = tx.get::<Volume>(plan.volume)? {
+                    tx.save(&Volume { status: MediaStatus::Ready, ..volume })?;
+                }
                 Ok(())
             }),
             Step::remote("bring the image to the host", bring_image).cancellable(),
