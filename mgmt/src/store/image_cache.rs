@@ -1,10 +1,12 @@
 //! Images that stand in primary storages' caches, and who has them in hand.
 
+use std::collections::HashSet;
+
 use gantry_common::id::{HostUuid, ImageUuid, JobUuid, PrimaryStorageUuid};
 use rusqlite::OptionalExtension;
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, column};
 
 /// A place in a cache: an image, in a storage, on a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -39,6 +41,23 @@ impl Tx<'_> {
             .query_row(place.keys(), |row| row.get(0))
             .optional()?;
         Ok(if self.is_being_evicted(place)? { None } else { found })
+    }
+
+    /// The hosts that have an image in a storage's cache.
+    pub fn hosts_with_cached(
+        &self,
+        image: ImageUuid,
+        storage: PrimaryStorageUuid,
+    ) -> Result<HashSet<HostUuid>, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT host_uuid FROM image_cache WHERE image_uuid = ? AND primary_storage_uuid = ?")?;
+        let mut rows = statement.query([image.to_string(), storage.to_string()])?;
+        let mut hosts = HashSet::new();
+        while let Some(row) = rows.next()? {
+            hosts.insert(column(row, 0)?);
+        }
+        Ok(hosts)
     }
 
     /// Notes that an image is in a storage's cache on a host, where it takes `bytes`.

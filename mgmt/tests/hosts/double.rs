@@ -1,8 +1,11 @@
 //! A host whose commands do what a test tells them.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -15,6 +18,7 @@ use tokio_stream::wrappers::BroadcastStream;
 
 /// The host. Images are handled by the agent's own code where there are any; `pause_vm` waits for `gate`, `measure_volume`
 /// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses, and `evict_image` waits for `gate`.
+/// `start_vm` and `reboot_vm` note the size that the VM gets.
 pub struct Double {
     pub deleted: Mutex<Vec<String>>,
     /// What every storage has, where there are any.
@@ -25,6 +29,8 @@ pub struct Double {
     pub gate: Notify,
     pub begun: Notify,
     pub pauses: AtomicU64,
+    /// Processors and memory of each VM that runs.
+    pub sizes: Mutex<HashMap<VmUuid, (u32, u64)>>,
     pub told: broadcast::Sender<Event>,
     pub images: Option<Images>,
 }
@@ -44,9 +50,15 @@ impl Double {
             gate: Notify::new(),
             begun: Notify::new(),
             pauses: AtomicU64::new(0),
+            sizes: Mutex::default(),
             told,
             images,
         }
+    }
+
+    fn run(&self, spec: &VmSpec) -> Observation {
+        self.sizes.lock().insert(spec.uuid, (spec.cpu_num, spec.memory_bytes));
+        Observation { vm: spec.uuid, state: VmState::Running, revision: 1 }
     }
 
     pub fn tell(&self, revision: u64) {
@@ -109,6 +121,14 @@ macro_rules! double {
                 Ok(Observation { vm: command.vm, state: VmState::Paused, revision })
             }
 
+            async fn start_vm(&self, _: Call, command: StartVm) -> Result<Observation, AgentError> {
+                Ok(self.run(&command.vm))
+            }
+
+            async fn reboot_vm(&self, _: Call, command: RebootVm) -> Result<Observation, AgentError> {
+                Ok(self.run(&command.vm))
+            }
+
             async fn measure_volume(&self, call: Call, _: MeasureVolume) -> Result<VolumeSize, AgentError> {
                 call.report(1, Some(2));
                 call.cancelled.cancelled().await;
@@ -155,6 +175,9 @@ macro_rules! double {
 
 double! {
     retire(Retire) -> ();
+    run_script(RunScript) -> ScriptOutcome;
+    plan_upgrade(PlanUpgrade) -> Upgrade;
+    upgrade_packages(UpgradePackages) -> Upgrade;
     ensure_bridge(EnsureBridge) -> ();
     remove_bridge(RemoveBridge) -> ();
     ensure_network(EnsureNetwork) -> ();
@@ -163,9 +186,7 @@ double! {
     offer_file(OfferFile) -> OfferedFile;
     copy_volume(CopyVolume) -> VolumeSize;
     cache_image(CacheImage) -> ImageFacts;
-    start_vm(StartVm) -> Observation;
     stop_vm(StopVm) -> Observation;
-    reboot_vm(RebootVm) -> Observation;
     resume_vm(ResumeVm) -> Observation;
     observe_vm(ObserveVm) -> Observation;
     console_address(ConsoleAddressOf) -> ConsoleAddress;

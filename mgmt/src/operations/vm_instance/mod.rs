@@ -1,14 +1,19 @@
 //! 3.1: VM instances.
 
+mod blueprint;
 mod caching;
+mod capabilities;
 mod create;
 mod destroy;
 mod life;
 mod plan;
 mod reimage;
+mod resize;
 mod run;
 mod start;
+mod update;
 
+pub use blueprint::NewVm;
 pub use destroy::ExpungeVmInstance;
 use gantry_common::{
     agent::ConsoleAddressOf,
@@ -16,8 +21,9 @@ use gantry_common::{
     id::{OperationId, VmUuid},
 };
 use serde_json::{Value, json};
+pub use start::demand as start_demand;
 
-use super::making::require;
+use super::{changing::change, making::require};
 use crate::{
     api::{Caller, Operation, SyncOperation, job, query, sync},
     failure::Failure,
@@ -38,6 +44,9 @@ pub fn operations() -> Vec<Operation> {
         job::<destroy::DestroyVmInstance>(),
         job::<destroy::RecoverVmInstance>(),
         job::<destroy::ExpungeVmInstance>(),
+        change::<update::UpdateVmInstance>(),
+        job::<resize::ChangeInstanceOffering>(),
+        sync::<capabilities::GetVmCapabilities>(),
         sync::<GetVmConsoleAddress>(),
         query::<QueryVmInstance>(VmInstance::declaration),
         query::<QueryVmNic>(VmNic::declaration),
