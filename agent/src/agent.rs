@@ -7,6 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use axum::Router;
 use futures_util::stream;
 use gantry_common::{agent::*, id::VmUuid};
 use tokio::{
@@ -78,6 +79,11 @@ impl Agent {
         });
         tokio::spawn(sweep_networks(Arc::downgrade(&agent)));
         Ok(agent)
+    }
+
+    /// What other hosts may read here.
+    pub fn peer_routes(&self) -> Router {
+        self.images.serve()
     }
 
     /// Takes away networks of VMs that are gone, and restores the packet filter should another program have removed it.
@@ -182,6 +188,18 @@ impl HostAgent for Agent {
 
     async fn measure_volume(&self, call: Call, command: MeasureVolume) -> Result<VolumeSize, AgentError> {
         self.storages.measure_volume(&call, command).await
+    }
+
+    async fn survey_storage(&self, _call: Call, command: SurveyStorage) -> Result<StorageSurvey, AgentError> {
+        self.images.survey_storage(command).await
+    }
+
+    async fn offer_file(&self, call: Call, command: OfferFile) -> Result<OfferedFile, AgentError> {
+        self.images.offer_file(&call, command).await
+    }
+
+    async fn copy_volume(&self, call: Call, command: CopyVolume) -> Result<VolumeSize, AgentError> {
+        self.images.copy_volume(&call, command).await
     }
 
     async fn add_image(&self, call: Call, command: AddImage) -> Result<ImageFacts, AgentError> {

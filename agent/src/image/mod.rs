@@ -10,6 +10,7 @@ mod download;
 mod evict;
 mod format;
 mod local;
+mod offer;
 mod peer;
 mod qcow2;
 mod record;
@@ -17,6 +18,8 @@ mod serve;
 mod shared_job;
 mod sink;
 mod source;
+mod survey;
+mod volume_copy;
 
 #[cfg(test)]
 mod tests;
@@ -24,11 +27,14 @@ mod tests;
 use std::sync::Arc;
 
 use axum::Router;
-use gantry_common::agent::{AddImage, AgentError, CacheImage, Call, DeleteImage, EvictImage, ImageFacts};
+use gantry_common::agent::{
+    AddImage, AgentError, CacheImage, Call, CopyVolume, DeleteImage, EvictImage, ImageFacts, OfferFile, OfferedFile,
+    StorageSurvey, SurveyStorage, VolumeSize,
+};
 use rustls::ClientConfig;
 
 pub use self::download::http_client;
-use self::shared_job::SharedJobs;
+use self::{offer::Offers, shared_job::SharedJobs};
 use crate::storage::{PathLocks, StorageRoot, blocking};
 
 /// The file that marks a directory as an image store, whose images other agents may fetch.
@@ -41,13 +47,16 @@ pub struct Images {
     peers: Arc<ClientConfig>,
     locks: PathLocks,
     jobs: SharedJobs<ImageFacts>,
+    copies: SharedJobs<VolumeSize>,
+    offers: Offers,
 }
 
 impl Images {
     /// Images that are fetched with `http` (see [`http_client`]) and, from other agents, with the identity and the
     /// authority in `peers`. The `locks` must be the storages' own.
     pub fn new(http: reqwest::Client, peers: Arc<ClientConfig>, locks: PathLocks) -> Self {
-        Self { http, peers, locks, jobs: SharedJobs::default() }
+        let (jobs, copies) = (SharedJobs::default(), SharedJobs::default());
+        Self { http, peers, locks, jobs, copies, offers: Offers::default() }
     }
 
     /// Brings an image from a URL into this host's image store: downloaded, checked, measured. The same call at the same
@@ -91,9 +100,25 @@ impl Images {
         .await
     }
 
-    /// The images of this host's image stores, for other agents: `GET /v1/images?path=…`. Whoever mounts it must admit
-    /// only agents of the same management node.
-    pub fn serve() -> Router {
-        serve::router()
+    /// What a storage holds: its capacity, what its files take, the images in its cache.
+    pub async fn survey_storage(&self, command: SurveyStorage) -> Result<StorageSurvey, AgentError> {
+        blocking(move || survey::survey(&StorageRoot::parse("root", &command.root)?)).await
+    }
+
+    /// Lets one host fetch a volume or a cached image, and tells what is to be expected of it.
+    pub async fn offer_file(&self, call: &Call, command: OfferFile) -> Result<OfferedFile, AgentError> {
+        offer::offer(self.offers.clone(), self.locks.clone(), call.clone(), command).await
+    }
+
+    /// Makes a copy of an offered volume, of this host or of a peer. The same call at the same time shares one copy.
+    pub async fn copy_volume(&self, call: &Call, command: CopyVolume) -> Result<VolumeSize, AgentError> {
+        let (peers, locks) = (self.peers.clone(), self.locks.clone());
+        self.copies.join(call, &command.clone(), |call| volume_copy::copy(peers, locks, call, command)).await
+    }
+
+    /// The images of this host's image stores and what is offered to a host, for other agents: `GET /v1/images?path=…`.
+    /// Whoever mounts it must admit only agents of the same management node.
+    pub fn serve(&self) -> Router {
+        serve::router(self.offers.clone())
     }
 }

@@ -1,15 +1,15 @@
-//! The images of this host's image stores, for other agents.
+//! The images of this host's image stores, and what is offered to a host, for other agents.
 
 use std::{fs, io::SeekFrom, path::Path};
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Body,
-    extract::Query,
+    extract::{Query, State},
     response::{IntoResponse, Response},
     routing::get,
 };
-use gantry_common::agent::AgentError;
+use gantry_common::{agent::AgentError, role::Role};
 use http::{
     HeaderMap, HeaderValue, StatusCode,
     header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, RANGE},
@@ -20,7 +20,8 @@ use tokio_util::io::ReaderStream;
 
 use super::{
     STORE_MARKER,
-    record::{self, Record},
+    offer::{Offers, Opened},
+    record,
     source::open_regular,
 };
 use crate::storage::{StorageRoot, blocking};
@@ -34,13 +35,24 @@ struct ImageQuery {
     path: String,
 }
 
-pub(crate) fn router() -> Router {
-    Router::new().route(PATH, get(serve))
+pub(crate) fn router(offers: Offers) -> Router {
+    Router::new().route(PATH, get(serve)).with_state(offers)
 }
 
-async fn serve(Query(query): Query<ImageQuery>, headers: HeaderMap) -> Response {
-    match blocking(move || find(&query.path)).await {
-        Ok((file, record)) => match send(file, &record, &headers).await {
+async fn serve(
+    State(offers): State<Offers>,
+    role: Option<Extension<Role>>,
+    Query(query): Query<ImageQuery>,
+    headers: HeaderMap,
+) -> Response {
+    let look = move || match role {
+        Some(Extension(Role::Host(host))) => {
+            offers.open(Path::new(&query.path), host).map_or_else(|| find(&query.path), Ok)
+        }
+        _ => find(&query.path),
+    };
+    match blocking(look).await {
+        Ok(opened) => match send(opened, &headers).await {
             Ok(response) => response,
             Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
         },
@@ -56,7 +68,7 @@ async fn serve(Query(query): Query<ImageQuery>, headers: HeaderMap) -> Response 
 }
 
 /// Opens the image at `path`, which must be whole and in an image store. Everything else on this host is not found.
-fn find(path: &str) -> Result<(fs::File, Record), AgentError> {
+fn find(path: &str) -> Result<Opened, AgentError> {
     let not_found = || AgentError::NotFound { what: "image".into(), name: path.escape_debug().to_string() };
     let real = fs::canonicalize(path).map_err(|_| not_found())?;
     let store = real.ancestors().skip(1).find(|directory| is_store(directory)).ok_or_else(not_found)?;
@@ -68,7 +80,7 @@ fn find(path: &str) -> Result<(fs::File, Record), AgentError> {
     let file = open_regular(&real)?;
     let length = file.metadata().map_err(|error| AgentError::file(&real, error))?.len();
     if length == record.facts.actual_bytes {
-        return Ok((file, record));
+        return Ok(Opened { file, length_bytes: length, md5: record.facts.md5 });
     }
     let reason = format!("it has {length} bytes and its record says {}", record.facts.actual_bytes);
     Err(AgentError::Corrupt { what: path.into(), reason })
@@ -78,10 +90,10 @@ fn is_store(directory: &Path) -> bool {
     fs::symlink_metadata(directory.join(STORE_MARKER)).is_ok_and(|metadata| metadata.is_file())
 }
 
-async fn send(file: fs::File, record: &Record, headers: &HeaderMap) -> Result<Response, AgentError> {
+async fn send(opened: Opened, headers: &HeaderMap) -> Result<Response, AgentError> {
     let internal = |error: &dyn std::fmt::Display| AgentError::Internal { reason: error.to_string() };
-    let total_bytes = record.facts.actual_bytes;
-    let tag = HeaderValue::from_str(&format!("\"{}\"", record.facts.md5)).map_err(|error| internal(&error))?;
+    let Opened { file, length_bytes: total_bytes, md5 } = opened;
+    let tag = HeaderValue::from_str(&format!("\"{md5}\"")).map_err(|error| internal(&error))?;
     let same = headers.get(IF_RANGE).is_none_or(|condition| condition == tag);
     let asked = headers.get(RANGE).filter(|_| same).and_then(|range| range.to_str().ok()).and_then(Range::parse);
     let bounds = match asked.map(|range| range.within(total_bytes)) {

@@ -25,8 +25,10 @@ pub(crate) use self::{
     part::{PartFile, delete_with_parts, remove_if_there, remove_parts},
     path::{PART_SUFFIX, RECORD_SUFFIX, StoragePath, StorageRoot, is_system_path},
     qemu_img::QemuImg,
+    space::{capacity, file_error, require_bytes},
     space::{file_error, require_bytes},
     volume::{asked_bytes, smaller_than_it_is},
+    volume::{backing_format, measure as measure_volume},
 };
 use crate::vm::nvram_path;
 

@@ -48,6 +48,14 @@ impl QemuImg {
         run(&arguments, &[0]).await.map(drop)
     }
 
+    /// Has the qcow2 image at `path` stand on another file with the same content as the one it stands on.
+    pub(crate) async fn rebase(path: &Path, backing: &Path, format: &str) -> Result<(), AgentError> {
+        let mut arguments: Vec<&OsStr> =
+            ["rebase", "-q", "-u", "-f", "qcow2", "-F", format, "-b"].map(OsStr::new).into();
+        arguments.extend([backing.as_os_str(), path.as_os_str()]);
+        run(&arguments, &[0]).await.map(drop)
+    }
+
     /// Looks at the image at `path`, which is taken to be of `format`. Works while QEMU has it open.
     pub(crate) async fn info(path: &Path, format: &str) -> Result<Self, AgentError> {
         let [info, options @ ..] = ["info", "-U", "--output=json", "-f", format].map(OsStr::new);

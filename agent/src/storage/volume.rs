@@ -136,7 +136,7 @@ async fn measure_backing(path: StoragePath) -> Result<Backing, AgentError> {
 
 /// The format of a backing file. Its first bytes can be believed: no guest writes to a backing file, and a raw image that
 /// starts like another format is refused when it is added.
-fn backing_format(path: &Path) -> Result<&'static str, AgentError> {
+pub(crate) fn backing_format(path: &Path) -> Result<&'static str, AgentError> {
     let mut magic = [0; QCOW2_MAGIC.len()];
     match File::open(path).and_then(|mut file| file.read_exact(&mut magic)) {
         Ok(()) if magic == QCOW2_MAGIC => Ok("qcow2"),

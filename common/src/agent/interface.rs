@@ -147,6 +147,12 @@ agent_interface! {
     resize_volume(ResizeVolume) -> VolumeSize;
     /// How large a volume is.
     measure_volume(MeasureVolume) -> VolumeSize;
+    /// What a storage holds: its capacity, what its files take, the images in its cache.
+    survey_storage(SurveyStorage) -> StorageSurvey;
+    /// Lets one host fetch a volume or a cached image. Refused with `InUse` while a VM has the volume open.
+    offer_file(OfferFile) -> OfferedFile;
+    /// Makes a copy of an offered volume, of this host or of a peer.
+    copy_volume(CopyVolume) -> VolumeSize;
 
     /// Brings an image from a URL into this host's image store: downloaded, checked, measured.
     add_image(AddImage) -> ImageFacts;

@@ -11,6 +11,7 @@ mod image;
 mod interface;
 mod network;
 mod storage;
+mod transfer;
 mod vm;
 
 pub use connection::*;
@@ -22,4 +23,5 @@ pub use image::*;
 pub use interface::*;
 pub use network::*;
 pub use storage::*;
+pub use transfer::*;
 pub use vm::*;

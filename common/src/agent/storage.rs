@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{VmUuid, VolumeUuid};
+use crate::id::{ImageUuid, VmUuid, VolumeUuid};
 
 /// Checks and reports a storage's directory.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -74,5 +74,34 @@ pub struct VolumeSize {
     /// What the guest sees.
     pub size_bytes: u64,
     /// What the file takes on disk.
+    pub actual_bytes: u64,
+}
+
+/// Looks at everything in a storage.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SurveyStorage {
+    /// The storage's absolute path.
+    pub root: String,
+}
+
+/// What a storage holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageSurvey {
+    /// The file system's capacity.
+    pub capacity: StorageCapacity,
+    /// What the storage's own files and directories take of it, as `du` counts.
+    pub used_bytes: u64,
+    /// The images in its cache.
+    pub cached_images: Vec<CachedImage>,
+}
+
+/// An image in a storage's cache.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CachedImage {
+    /// The image.
+    pub image: ImageUuid,
+    /// The file's absolute path.
+    pub path: String,
+    /// The file's length.
     pub actual_bytes: u64,
 }

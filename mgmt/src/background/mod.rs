@@ -4,6 +4,7 @@ mod expiry;
 mod expunge;
 mod gc;
 mod heartbeat;
+mod image_cache;
 mod measure;
 
 use std::{sync::Arc, time::Duration};
@@ -53,6 +54,11 @@ const PASSES: [Pass; 9] = [
         name: "expunging deleted images",
         interval: |settings| settings.image_expunge_interval,
         round: |node| Box::pin(expunge::expunge_images(node)),
+    },
+    Pass {
+        name: "cleaning up image caches",
+        interval: |settings| settings.image_cache_cleanup_interval,
+        round: |node| Box::pin(image_cache::clean_up_caches(node)),
     },
     Pass {
         name: "measuring storages",

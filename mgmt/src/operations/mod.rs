@@ -19,6 +19,7 @@ mod host_kinds;
 mod host_shell;
 mod host_update;
 mod image;
+mod image_cache;
 mod image_update;
 mod instance_offering;
 mod ip_address;
@@ -27,6 +28,7 @@ mod jobs;
 mod l2_network;
 mod l3_network;
 mod l3_network_options;
+mod local_storage;
 mod login;
 mod long_job;
 mod making;
@@ -36,9 +38,11 @@ mod notification;
 mod planned;
 mod primary_storage;
 mod storage_capacity;
+mod storage_survey;
 mod tag;
 mod vm_instance;
 mod volume;
+mod volume_move;
 mod zone;
 
 pub use candidates::{Candidates, Exclusion, inventories_of};
@@ -46,6 +50,7 @@ pub use catalogue::*;
 pub(crate) use changing::{Change, describe, switched};
 pub use coverage::*;
 pub(crate) use image::ExpungeImage;
+pub(crate) use image_cache::{Unneeded, clean_up_cache};
 pub(crate) use making::require;
 pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES};
 pub(crate) use vm_instance::ExpungeVmInstance;
@@ -83,6 +88,10 @@ pub fn all() -> Vec<Operation> {
         image_update::operations(),
         primary_storage::operations(),
         storage_capacity::operations(),
+        storage_survey::operations(),
+        local_storage::operations(),
+        image_cache::operations(),
+        volume_move::operations(),
         l2_network::operations(),
         l3_network::operations(),
         l3_network_options::operations(),
@@ -117,7 +126,10 @@ pub fn planned_inventories() -> impl Iterator<Item = &'static InventoryDraft> {
 /// Everything that answers show, by name: the declared resources, and what has no such declaration yet.
 pub fn inventories() -> &'static Inventories {
     static ALL: LazyLock<Inventories> = LazyLock::new(|| {
-        let drafts = planned_inventories().chain(candidates::INVENTORIES).map(InventoryDraft::finish);
+        let drafts = planned_inventories()
+            .chain(candidates::INVENTORIES)
+            .chain(local_storage::INVENTORIES)
+            .map(InventoryDraft::finish);
         let declared = resource::ALL.iter().map(|resource| inventory_of(resource));
         drafts.chain(declared).map(|inventory| (inventory.name, inventory)).collect()
     });

@@ -48,6 +48,8 @@ settings! {
     host_reconnect_interval: Seconds = Host "reconnect.interval", "5", 1..=3600;
     /// How often the storages of connected hosts are measured.
     storage_measure_interval: Seconds = PrimaryStorage "ping.interval", "600", 1..=DAY;
+    /// How often cached images are removed from primary storages that nothing uses and whose image exists no longer.
+    image_cache_cleanup_interval: Seconds = PrimaryStorage "imageCache.cleanup.interval", "3600", 1..=30 * DAY;
     /// How often the management node notes that it is there.
     heartbeat_interval: Seconds = ManagementServer "node.heartbeatInterval", "10", 1..=3600;
 

@@ -44,6 +44,17 @@ impl LocalStorageCapacity {
     }
 }
 
+/// What a look through a storage has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SurveyedStorage {
+    /// Bytes of the file system.
+    pub total_bytes: u64,
+    /// Of these, how many are free.
+    pub available_bytes: u64,
+    /// What the storage's own files take.
+    pub own_bytes: u64,
+}
+
 /// What a VM is promised of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostPromise {
@@ -232,6 +243,25 @@ impl Tx<'_> {
         self.count_storage(storage, host)
     }
 
+    /// The same after a look through all of the storage's files, which take `own_bytes`: what else is taken is the system's.
+    pub fn survey_local_storage(
+        &self,
+        storage: PrimaryStorageUuid,
+        host: HostUuid,
+        found: SurveyedStorage,
+        rules: StorageRules,
+    ) -> Result<(), StoreError> {
+        let SurveyedStorage { total_bytes, available_bytes, own_bytes } = found;
+        let system_bytes = total_bytes.saturating_sub(available_bytes).saturating_sub(own_bytes);
+        self.observe_local_storage(storage, host, total_bytes, available_bytes, rules)?;
+        self.connection
+            .prepare_cached(
+                "UPDATE local_storage_host SET system_used_bytes = ? WHERE primary_storage_uuid = ? AND host_uuid = ?",
+            )?
+            .execute(rusqlite::params_from_iter([system_bytes.to_sql(), storage.to_sql(), host.to_sql()]))?;
+        self.observe_local_storage(storage, host, total_bytes, available_bytes, rules)
+    }
+
     /// Brings every local storage to other rules; what is promised stays promised.
     pub fn recount_local_storages(&self, rules: StorageRules) -> Result<(), StoreError> {
         let mut statement = self.connection.prepare_cached(
@@ -265,6 +295,20 @@ impl Tx<'_> {
                 .execute([storage.to_string(), host.to_string()])?;
         }
         self.sum_up_storage(storage)
+    }
+
+    /// Records that no host can use those storages of a host that is lost which no other connected host has.
+    pub fn disconnect_storages_without_hosts(&self, lost: HostUuid) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "UPDATE primary_storage SET status = 'Disconnected'
+                 WHERE uuid IN (SELECT primary_storage_uuid FROM local_storage_host WHERE host_uuid = ?1)
+                   AND NOT EXISTS (SELECT 1 FROM local_storage_host AS other JOIN host ON host.uuid = other.host_uuid
+                                   WHERE other.primary_storage_uuid = primary_storage.uuid AND other.host_uuid <> ?1
+                                     AND host.status = 'Connected')",
+            )?
+            .execute([lost.to_string()])?;
+        Ok(())
     }
 
     /// The hosts that have a local storage.

@@ -28,10 +28,14 @@ pub use disks::Disks;
 /// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses. With `disks`, there are volumes.
 /// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses. `start_vm` and `reboot_vm` note
 /// the size that the VM gets.
+/// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses, and `evict_image` waits for `gate`.
+/// `start_vm` and `reboot_vm` note the size that the VM gets.
 pub struct Double {
     pub deleted: Mutex<Vec<String>>,
     /// What every storage has, where there are any.
     pub capacity: Mutex<Option<StorageCapacity>>,
+    /// What is in the cache of every storage.
+    pub cached: Mutex<Vec<CachedImage>>,
     pub refuses: AtomicBool,
     pub gate: Notify,
     pub begun: Notify,
@@ -57,6 +61,7 @@ impl Double {
         Self {
             deleted: Mutex::default(),
             capacity: Mutex::default(),
+            cached: Mutex::default(),
             refuses: AtomicBool::new(false),
             gate: Notify::new(),
             begun: Notify::new(),
@@ -189,6 +194,23 @@ macro_rules! double {
                 (*self.capacity.lock()).ok_or(missing)
             }
 
+            async fn survey_storage(&self, call: Call, command: SurveyStorage) -> Result<StorageSurvey, AgentError> {
+                let capacity = self.open_storage(call, OpenStorage { root: command.root }).await?;
+                let cached_images = self.cached.lock().clone();
+                let used_bytes = cached_images.iter().map(|image| image.actual_bytes).sum();
+                Ok(StorageSurvey { capacity, used_bytes, cached_images })
+            }
+
+            async fn evict_image(&self, _: Call, command: EvictImage) -> Result<(), AgentError> {
+                if self.refuses.load(Ordering::SeqCst) {
+                    return Err(AgentError::InUse { what: command.path, user: "a volume of the double".to_owned() });
+                }
+                self.begun.notify_one();
+                self.gate.notified().await;
+                self.cached.lock().retain(|image| image.path != command.path);
+                Ok(())
+            }
+
             async fn delete_volume(&self, _: Call, command: DeleteVolume) -> Result<(), AgentError> {
                 if self.refuses.load(Ordering::SeqCst) {
                     return Err(AgentError::Internal { reason: "the double refuses".to_owned() });
@@ -234,8 +256,10 @@ double! {
     remove_bridge(RemoveBridge) -> ();
     ensure_network(EnsureNetwork) -> ();
     remove_network(RemoveNetwork) -> ();
+    create_volume(CreateVolume) -> VolumeSize;
+    offer_file(OfferFile) -> OfferedFile;
+    copy_volume(CopyVolume) -> VolumeSize;
     cache_image(CacheImage) -> ImageFacts;
-    evict_image(EvictImage) -> ();
     stop_vm(StopVm) -> Observation;
     resume_vm(ResumeVm) -> Observation;
     console_address(ConsoleAddressOf) -> Option<ConsoleAddress>;

@@ -3,6 +3,7 @@
 mod adding;
 mod caching;
 mod failing;
+mod moving;
 mod peers;
 mod web;
 

@@ -21,7 +21,6 @@ mod l3_network;
 mod ldap;
 mod license;
 mod load_balancer;
-mod local_storage;
 mod monitoring;
 mod notification_service;
 mod pci_device;
@@ -76,7 +75,6 @@ const PLANNED: &[&[Draft]] = &[
     ldap::PLANNED,
     license::PLANNED,
     load_balancer::PLANNED,
-    local_storage::PLANNED,
     monitoring::PLANNED,
     notification_service::PLANNED,
     pci_device::PLANNED,
@@ -122,7 +120,6 @@ pub const INVENTORIES: &[&[InventoryDraft]] = &[
     ldap::INVENTORIES,
     license::INVENTORIES,
     load_balancer::INVENTORIES,
-    local_storage::INVENTORIES,
     monitoring::INVENTORIES,
     notification_service::INVENTORIES,
     pci_device::INVENTORIES,

@@ -7,6 +7,7 @@ mod create;
 mod destroy;
 mod life;
 mod plan;
+mod reimage;
 mod resize;
 mod run;
 mod start;
@@ -43,6 +44,7 @@ pub fn operations() -> Vec<Operation> {
         job::<life::RebootVmInstance>(),
         job::<life::PauseVmInstance>(),
         job::<life::ResumeVmInstance>(),
+        job::<reimage::ReimageVmInstance>(),
         job::<destroy::DestroyVmInstance>(),
         job::<destroy::RecoverVmInstance>(),
         job::<destroy::ExpungeVmInstance>(),

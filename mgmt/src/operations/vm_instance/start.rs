@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     super::making::require,
-    run::{set_state, start_on, stop_for_good},
+    run::{require_storages_in_service, set_state, start_on, stop_for_good},
 };
 use crate::{
     failure::Failure,
@@ -128,6 +128,7 @@ fn home(tx: &Tx<'_>, vm: &VmInstance) -> Result<Option<Host>, Failure> {
 
 /// What a VM that is off needs of the host it is started on.
 pub fn demand(tx: &Tx<'_>, vm: &VmInstance, target: Target) -> Result<Demand, Failure> {
+    require_storages_in_service(tx, vm)?;
     let mut l2_networks = HashSet::new();
     for nic in tx.find::<VmNic>(&[("vm_instance_uuid", vm.uuid.to_sql())])? {
         l2_networks.insert(require::<L3Network>(tx, "l3NetworkUuid", nic.l3_network_uuid)?.l2_network_uuid);
