@@ -2,6 +2,7 @@
 
 mod backup_storage;
 mod candidates;
+mod catalogue;
 mod changing;
 mod cluster;
 mod coverage;
@@ -40,6 +41,7 @@ mod volume_move;
 mod zone;
 
 pub use candidates::{Candidates, Exclusion, inventories_of};
+pub use catalogue::*;
 pub(crate) use changing::{Change, describe, switched};
 pub use coverage::*;
 pub(crate) use image::ExpungeImage;
