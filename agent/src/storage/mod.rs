@@ -22,10 +22,10 @@ use gantry_common::agent::{
 pub use self::locks::PathLocks;
 pub(crate) use self::{
     blocking::blocking,
-    part::{PartFile, delete_with_parts, remove_if_there, remove_parts},
-    path::{PART_SUFFIX, RECORD_SUFFIX, StoragePath, StorageRoot, is_system_path},
-    qemu_img::QemuImg,
-    space::{capacity, file_error, require_bytes},
+    part::{PartFile, delete_with_parts, open_parts, remove_if_there, remove_parts},
+    path::{CHUNKS_SUFFIX, PART_SUFFIX, RECORD_SUFFIX, StoragePath, StorageRoot, is_system_path},
+    qemu_img::{QemuImg, ran_out_of_space},
+    space::{capacity, file_error, no_space, require_bytes},
     volume::{backing_format, measure as measure_volume},
 };
 use crate::vm::nvram_path;

@@ -72,6 +72,9 @@ impl KnownTag {
     }
 }
 
+/// Says that an image, or a VM, has the QEMU guest agent in it.
+pub const QEMU_GUEST_AGENT: &str = "qemuga";
+
 /// All kinds. A new one is one line here; what it means is where it is read.
 pub static KNOWN: &[KnownTag] = &[
     KnownTag::new("VmInstance", "hostname::{name}", Giver::Anyone, check::vm),
@@ -84,6 +87,7 @@ pub static KNOWN: &[KnownTag] = &[
     KnownTag::new("VmInstance", "bootMode::{mode}", Giver::Anyone, check::boot_mode),
     KnownTag::new("VmInstance", "vmConsoleMode::{mode}", Giver::Anyone, check::console_mode),
     KnownTag::new("VmInstance", "usbRedirect::{switch}", Giver::Anyone, check::usb_redirect),
+    KnownTag::new("VmInstance", QEMU_GUEST_AGENT, Giver::Anyone, check::guest_agent),
     KnownTag::new("VmInstance", "consolePassword::{password}", Giver::Nobody, check::nothing),
     KnownTag::new("VmInstance", "ha::{level}", Giver::Nobody, check::nothing),
     KnownTag::new("VmInstance", "vmCpuPinning::{policy}", Giver::Nobody, check::nothing),
@@ -91,6 +95,7 @@ pub static KNOWN: &[KnownTag] = &[
     KnownTag::new("VmInstance", "gpuOfferingUuid::{uuid}", Giver::Nobody, check::nothing),
     KnownTag::new("VmInstance", "affinityGroupUuid::{uuid}", Giver::Nobody, check::nothing),
     KnownTag::new("Image", "bootMode::{mode}", Giver::Anyone, check::boot_mode),
+    KnownTag::new("Image", QEMU_GUEST_AGENT, Giver::Anyone, check::guest_agent),
     KnownTag::new("Image", "md5::{digest}", Giver::Maker, check::md5),
     KnownTag::new("Image", "sha256::{digest}", Giver::Maker, check::sha256),
     KnownTag::new("Host", "reservedMemory::{bytes}", Giver::Anyone, check::bytes).with(Effect::HostCapacity),

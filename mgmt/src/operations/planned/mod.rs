@@ -4,7 +4,6 @@
 mod account;
 mod affinity_group;
 mod alarm;
-mod backup_storage;
 mod baremetal_chassis;
 mod baremetal_instance;
 mod billing;
@@ -17,7 +16,6 @@ mod database_backup;
 mod eip;
 mod host;
 mod image;
-mod image_store;
 mod instance_offering;
 mod ipsec;
 mod iscsi;
@@ -63,7 +61,6 @@ const PLANNED: &[&[Draft]] = &[
     account::PLANNED,
     affinity_group::PLANNED,
     alarm::PLANNED,
-    backup_storage::PLANNED,
     baremetal_chassis::PLANNED,
     baremetal_instance::PLANNED,
     billing::PLANNED,
@@ -76,7 +73,6 @@ const PLANNED: &[&[Draft]] = &[
     eip::PLANNED,
     host::PLANNED,
     image::PLANNED,
-    image_store::PLANNED,
     instance_offering::PLANNED,
     ipsec::PLANNED,
     iscsi::PLANNED,
@@ -125,7 +121,6 @@ pub const INVENTORIES: &[&[InventoryDraft]] = &[
     eip::INVENTORIES,
     host::INVENTORIES,
     image::INVENTORIES,
-    image_store::INVENTORIES,
     ipsec::INVENTORIES,
     iscsi::INVENTORIES,
     l2_network::INVENTORIES,

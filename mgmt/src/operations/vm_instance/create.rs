@@ -31,6 +31,7 @@ use crate::{
         Volume, VolumeType,
     },
     store::{CachePlace, SqlValue, Tx},
+    tags::QEMU_GUEST_AGENT,
     vm::{Demand, DiskDemand, Place, Strategy, VmTags, place},
 };
 
@@ -70,8 +71,8 @@ operation! {
     }
 }
 
-/// A VM boots as its image says, unless it is told otherwise.
-const BOOT_MODE: &str = "bootMode::";
+/// A VM boots as its image says, and has the guest agent as its image has, unless it is told otherwise.
+const INHERITED_TAGS: [&str; 2] = ["bootMode::", QEMU_GUEST_AGENT];
 
 /// What was decided for the new VM.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
@@ -285,8 +286,10 @@ fn record(tx: &Tx<'_>, run: &mut Recording<'_, CreateVmInstance>, decision: &Dec
     };
     make(tx, &vm)?;
     let mut tags = params.system_tags.clone();
-    if !tags.iter().any(|tag| tag.starts_with(BOOT_MODE)) {
-        tags.extend(tx.system_tags(&image.uuid.to_string())?.into_iter().filter(|tag| tag.starts_with(BOOT_MODE)));
+    for kind in INHERITED_TAGS {
+        if !tags.iter().any(|tag| tag.starts_with(kind)) {
+            tags.extend(tx.system_tags(&image.uuid.to_string())?.into_iter().filter(|tag| tag.starts_with(kind)));
+        }
     }
     put_tags::<VmInstance>(tx, uuid, &tags, &params.user_tags)?;
     if decision.starts && !tx.allocate_host(place.host, uuid, offering.cpu_num, offering.memory_size)? {

@@ -15,6 +15,7 @@ use crate::{
     failure::Failure,
     job::{JobOperation, Recording, Run, Step},
     operation,
+    operations::refuse_while_read,
     query::inventory_reply,
     resource::{L3Network, VmInstance, VmInstanceState, VmNic, Volume},
     store::{SqlValue, Tx},
@@ -106,6 +107,9 @@ fn choose(tx: &Tx<'_>, run: &mut Recording<'_, StartVmInstance>) -> Result<(), F
         ));
     }
     require_storages_in_service(tx, &vm)?;
+    for volume in tx.find::<Volume>(&[("vm_instance_uuid", vm.uuid.to_sql())])? {
+        refuse_while_read(tx, &volume)?;
+    }
     let demand = Demand {
         cpu_num: vm.cpu_num,
         memory_bytes: vm.memory_size,
