@@ -18,7 +18,7 @@ use tokio::{
 use crate::{
     config::Config,
     errand::Errands,
-    image::{Images, http_client},
+    image::{Exports, Images, http_client},
     network::{NetworkPaths, Networks},
     retire::{self, Membership},
     server::identity::Identity,
@@ -42,6 +42,7 @@ pub struct Agent {
     storages: Storages,
     images: Images,
     errands: Errands,
+    exports: Exports,
     membership: Membership,
     events: broadcast::Sender<Event>,
     /// Read while a VM starts. Only while none does, the networks of VMs that are gone are taken away.
@@ -73,10 +74,12 @@ impl Agent {
             storages: Storages::new(locks.clone()),
             images: Images::new(http_client()?, peers, locks),
             errands: Errands::new(config.run_dir.join("errands")),
+            exports: Exports::new(config.export_dir.clone(), config.export_address()),
             membership,
             events,
             starting: RwLock::default(),
         });
+        agent.exports.resume();
         tokio::spawn(sweep_networks(Arc::downgrade(&agent)));
         Ok(agent)
     }
@@ -126,6 +129,7 @@ impl HostAgent for Agent {
             let user = format!("{} VMs that run on it, such as {}", running.len(), vm.vm);
             return Err(AgentError::InUse { what: "the host".to_owned(), user });
         }
+        self.exports.end_all().await?;
         self.membership.delete()?;
         tracing::info!("this host is no longer its management node's: the agent ends");
         retire::leave();
@@ -202,11 +206,40 @@ impl HostAgent for Agent {
         self.images.copy_volume(&call, command).await
     }
 
+    async fn flatten_volume(&self, call: Call, command: FlattenVolume) -> Result<VolumeSize, AgentError> {
+        self.images.flatten_volume(&call, command).await
+    }
+
+    async fn fetch_image(&self, call: Call, command: FetchImage) -> Result<FetchedImage, AgentError> {
+        self.images.fetch_image(&call, command).await
+    }
+
+    async fn measure_image(&self, _call: Call, command: MeasureImage) -> Result<ImageFacts, AgentError> {
+        self.images.measure_image(command).await
+    }
+
+    async fn export_image(&self, _call: Call, command: ExportImage) -> Result<ExportedImage, AgentError> {
+        self.exports.export(command).await
+    }
+
+    async fn end_export(&self, _call: Call, command: EndExport) -> Result<(), AgentError> {
+        self.exports.end(&command.path).await
+    }
+
+    async fn survey_image_store(&self, _call: Call, command: SurveyImageStore) -> Result<ImageStoreSurvey, AgentError> {
+        self.images.survey_image_store(command).await
+    }
+
+    async fn reclaim_space(&self, call: Call, command: ReclaimSpace) -> Result<ReclaimedSpace, AgentError> {
+        self.images.reclaim_space(&call, command).await
+    }
+
     async fn add_image(&self, call: Call, command: AddImage) -> Result<ImageFacts, AgentError> {
         self.images.add_image(&call, command).await
     }
 
     async fn delete_image(&self, call: Call, command: DeleteImage) -> Result<(), AgentError> {
+        self.exports.end(&command.path).await?;
         self.images.delete_image(&call, command).await
     }
 

@@ -115,6 +115,8 @@ typed_ids! {
     ImageUuid;
     /// A volume.
     VolumeUuid;
+    /// A volume's snapshot.
+    VolumeSnapshotUuid;
     /// An L2 network.
     L2NetworkUuid;
     /// An L3 network.

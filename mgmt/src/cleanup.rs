@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use gantry_common::{
-    agent::{DeleteImage, DeleteVolume, DetachDisk, EvictImage, RemoveBridge, RemoveNetwork, StopMode, StopVm},
+    agent::{
+        DeleteImage, DeleteVolume, DetachDisk, EndExport, EvictImage, RemoveBridge, RemoveNetwork, StopMode, StopVm,
+    },
     error::ErrorKind,
     id::{GcJobUuid, HostUuid, NodeUuid, OperationId, VmUuid},
 };
@@ -15,7 +17,7 @@ use crate::{
     network,
     node::Node,
     notification::Notice,
-    resource::{GcJob, GcStatus, Host, NotificationType, VmInstance, VmNic, Volume},
+    resource::{GcJob, GcStatus, Host, ImageBackupStorageRef, NotificationType, VmInstance, VmNic, Volume},
     store::{SqlValue, Tx},
     vm::is_in_hand,
 };
@@ -28,6 +30,8 @@ pub enum Cleanup {
     Volume(DeleteVolume),
     /// An image store's file.
     Image(DeleteImage),
+    /// The serving of an image.
+    Export(EndExport),
     /// A cached image's file.
     CachedImage(EvictImage),
     /// A VM that must not run.
@@ -46,6 +50,7 @@ impl Cleanup {
         match self {
             Self::Volume(command) => ("volume", command.path.clone()),
             Self::Image(command) => ("image", command.path.clone()),
+            Self::Export(command) => ("export", command.path.clone()),
             Self::CachedImage(command) => ("cachedImage", command.path.clone()),
             Self::Vm(vm) => ("vm", vm.to_string()),
             Self::Disk(command) => ("disk", command.volume.to_string()),
@@ -170,11 +175,15 @@ async fn overtaken_or_done(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup
 }
 
 fn is_overtaken(tx: &Tx<'_>, machine: HostUuid, cleanup: &Cleanup) -> Result<bool, Failure> {
+    if let Cleanup::Export(command) = cleanup {
+        let copies = tx.find::<ImageBackupStorageRef>(&[("install_path", command.path.to_sql())])?;
+        return Ok(copies.iter().any(|copy| copy.export_url.is_some()));
+    }
     let Some(host) = tx.get::<Host>(machine)? else { return Ok(false) };
     let is_here = |vm: Option<VmInstance>| vm.is_some_and(|vm| vm.host_uuid == Some(machine));
     match cleanup {
         // The path of a file is never used again.
-        Cleanup::Volume(_) | Cleanup::Image(_) | Cleanup::CachedImage(_) => Ok(false),
+        Cleanup::Volume(_) | Cleanup::Image(_) | Cleanup::CachedImage(_) | Cleanup::Export(_) => Ok(false),
         // One that a job has in hand may be the very one that the job wants stopped.
         Cleanup::Vm(vm) => {
             let vm = tx.get::<VmInstance>(*vm)?.filter(|vm| !is_in_hand(vm.state));
@@ -204,6 +213,7 @@ async fn carry_out(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) -> Res
     match cleanup {
         Cleanup::Volume(command) => node.call(machine, operation, command).await,
         Cleanup::Image(command) => node.call(machine, operation, command).await,
+        Cleanup::Export(command) => node.call(machine, operation, command).await,
         Cleanup::CachedImage(command) => node.call(machine, operation, command).await,
         Cleanup::Vm(vm) => node.call(machine, operation, StopVm { vm, mode: StopMode::Force }).await.map(drop),
         Cleanup::Disk(command) => node.call(machine, operation, command).await,

@@ -1,5 +1,7 @@
 //! The images of this host's image stores, and what is offered to a host, for other agents.
 
+mod chunks;
+
 use std::{fs, io::SeekFrom, path::Path};
 
 use axum::{
@@ -21,13 +23,17 @@ use tokio_util::io::ReaderStream;
 use super::{
     STORE_MARKER,
     offer::{Offers, Opened},
-    record,
+    record::{self, Record},
     source::open_regular,
 };
-use crate::storage::{StorageRoot, blocking};
+use crate::storage::{StoragePath, StorageRoot, blocking};
 
 /// Where images are served.
 pub(crate) const PATH: &str = "/v1/images";
+/// Where the digests of their chunks are, one after the other.
+pub(crate) const CHUNKS_PATH: &str = "/v1/images/chunks";
+/// How long the image is that the chunks are of.
+pub(crate) const LENGTH_HEADER: &str = "x-gantry-length";
 const BUFFER_BYTES: usize = 256 << 10;
 
 #[derive(Debug, Deserialize)]
@@ -36,7 +42,7 @@ struct ImageQuery {
 }
 
 pub(crate) fn router(offers: Offers) -> Router {
-    Router::new().route(PATH, get(serve)).with_state(offers)
+    Router::new().route(PATH, get(serve)).route(CHUNKS_PATH, get(chunks::serve)).with_state(offers)
 }
 
 async fn serve(
@@ -45,42 +51,57 @@ async fn serve(
     Query(query): Query<ImageQuery>,
     headers: HeaderMap,
 ) -> Response {
-    let look = move || match role {
-        Some(Extension(Role::Host(host))) => {
-            offers.open(Path::new(&query.path), host).map_or_else(|| find(&query.path), Ok)
-        }
-        _ => find(&query.path),
-    };
-    match blocking(look).await {
-        Ok(opened) => match send(opened, &headers).await {
+    let role = role.map(|Extension(role)| role);
+    match blocking(move || find(&offers, role, &query.path)).await {
+        Ok(found) => match send(found.opened, &headers).await {
             Ok(response) => response,
-            Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+            Err(error) => refuse(&error),
         },
-        Err(error) => {
-            let status = match error {
-                AgentError::NotFound { .. } => StatusCode::NOT_FOUND,
-                AgentError::InvalidArgument { .. } => StatusCode::BAD_REQUEST,
-                _ => StatusCode::INTERNAL_SERVER_ERROR,
-            };
-            (status, error.to_string()).into_response()
-        }
+        Err(error) => refuse(&error),
     }
 }
 
+pub(crate) fn refuse(error: &AgentError) -> Response {
+    let status = match error {
+        AgentError::NotFound { .. } => StatusCode::NOT_FOUND,
+        AgentError::InvalidArgument { .. } => StatusCode::BAD_REQUEST,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    (status, error.to_string()).into_response()
+}
+
+/// What may be read, open.
+pub(crate) struct Found {
+    pub(crate) opened: Opened,
+    /// Where it is and what it is, if it is an image of a store.
+    stored: Option<(StoragePath, Record)>,
+}
+
+/// Opens what is offered to the caller at `path`, or the image of a store that is there.
+fn find(offers: &Offers, role: Option<Role>, path: &str) -> Result<Found, AgentError> {
+    if let Some(Role::Host(host)) = role
+        && let Some(opened) = offers.open(Path::new(path), host)
+    {
+        return Ok(Found { opened, stored: None });
+    }
+    find_stored(path)
+}
+
 /// Opens the image at `path`, which must be whole and in an image store. Everything else on this host is not found.
-fn find(path: &str) -> Result<Opened, AgentError> {
+pub(crate) fn find_stored(path: &str) -> Result<Found, AgentError> {
     let not_found = || AgentError::NotFound { what: "image".into(), name: path.escape_debug().to_string() };
     let real = fs::canonicalize(path).map_err(|_| not_found())?;
     let store = real.ancestors().skip(1).find(|directory| is_store(directory)).ok_or_else(not_found)?;
     let (Some(store), Some(text)) = (store.to_str(), real.to_str()) else {
         return Err(not_found());
     };
-    StorageRoot::parse("path", store)?.below("path", text)?;
+    let target = StorageRoot::parse("path", store)?.below("path", text)?;
     let record = record::read(&record::beside(&real))?.ok_or_else(not_found)?;
     let file = open_regular(&real)?;
     let length = file.metadata().map_err(|error| AgentError::file(&real, error))?.len();
     if length == record.facts.actual_bytes {
-        return Ok(Opened { file, length_bytes: length, md5: record.facts.md5 });
+        let opened = Opened { file, length_bytes: length, md5: record.facts.md5.clone() };
+        return Ok(Found { opened, stored: Some((target, record)) });
     }
     let reason = format!("it has {length} bytes and its record says {}", record.facts.actual_bytes);
     Err(AgentError::Corrupt { what: path.into(), reason })
@@ -90,7 +111,8 @@ fn is_store(directory: &Path) -> bool {
     fs::symlink_metadata(directory.join(STORE_MARKER)).is_ok_and(|metadata| metadata.is_file())
 }
 
-async fn send(opened: Opened, headers: &HeaderMap) -> Result<Response, AgentError> {
+/// Sends the file, or the part of it that is asked for.
+pub(crate) async fn send(opened: Opened, headers: &HeaderMap) -> Result<Response, AgentError> {
     let internal = |error: &dyn std::fmt::Display| AgentError::Internal { reason: error.to_string() };
     let Opened { file, length_bytes: total_bytes, md5 } = opened;
     let tag = HeaderValue::from_str(&format!("\"{md5}\"")).map_err(|error| internal(&error))?;

@@ -52,3 +52,14 @@ pub struct CopyVolume {
     /// The absolute path, below `root`, of what the copy stands on: the same image as the original's.
     pub backing_path: Option<String>,
 }
+
+/// Makes a self-contained copy of a volume that no VM has open, for an image. One that is there already is left as it is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FlattenVolume {
+    /// The storage's absolute path.
+    pub root: String,
+    /// The volume's absolute path, below `root`.
+    pub source_path: String,
+    /// Where the copy goes: an absolute path below `root`. It appears there only when it is whole.
+    pub path: String,
+}

@@ -20,6 +20,13 @@ mod host_shell;
 mod host_update;
 mod image;
 mod image_cache;
+mod image_copies;
+mod image_export;
+mod image_facts;
+mod image_migration;
+mod image_store;
+mod image_store_update;
+mod image_template;
 mod image_update;
 mod instance_offering;
 mod ip_address;
@@ -51,6 +58,7 @@ pub(crate) use changing::{Change, describe, switched};
 pub use coverage::*;
 pub(crate) use image::ExpungeImage;
 pub(crate) use image_cache::{Unneeded, clean_up_cache};
+pub(crate) use image_template::refuse_while_read;
 pub(crate) use making::require;
 pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES};
 pub(crate) use vm_instance::ExpungeVmInstance;
@@ -86,6 +94,13 @@ pub fn all() -> Vec<Operation> {
         backup_storage::operations(),
         image::operations(),
         image_update::operations(),
+        image_facts::operations(),
+        image_template::operations(),
+        image_export::operations(),
+        image_migration::operations(),
+        image_store::operations(),
+        image_store_update::operations(),
+        candidates::operations(),
         primary_storage::operations(),
         storage_capacity::operations(),
         storage_survey::operations(),
@@ -99,7 +114,6 @@ pub fn all() -> Vec<Operation> {
         ip_address::operations(),
         network_service::operations(),
         vm_instance::operations(),
-        candidates::operations(),
         affinity_group::operations(),
         volume::operations(),
         console::operations(),
@@ -128,6 +142,7 @@ pub fn inventories() -> &'static Inventories {
     static ALL: LazyLock<Inventories> = LazyLock::new(|| {
         let drafts = planned_inventories()
             .chain(candidates::INVENTORIES)
+            .chain(image_store::INVENTORIES)
             .chain(local_storage::INVENTORIES)
             .map(InventoryDraft::finish);
         let declared = resource::ALL.iter().map(|resource| inventory_of(resource));

@@ -2,6 +2,7 @@
 
 use gantry_common::id::{HostUuid, PrimaryStorageUuid};
 
+use super::QEMU_GUEST_AGENT;
 use crate::{failure::Failure, settings::parse_bytes, vm::VmTags};
 
 fn refuse(tag: &str, remedy: &str) -> Failure {
@@ -24,6 +25,10 @@ pub fn vm(tag: &str) -> Result<(), Failure> {
 pub fn boot_mode(tag: &str) -> Result<(), Failure> {
     let allowed = ["UEFI", "Legacy"].iter().any(|mode| mode.eq_ignore_ascii_case(value(tag)));
     if allowed { Ok(()) } else { Err(refuse(tag, "allowed are bootMode::UEFI and bootMode::Legacy")) }
+}
+
+pub fn guest_agent(tag: &str) -> Result<(), Failure> {
+    if tag == QEMU_GUEST_AGENT { Ok(()) } else { Err(refuse(tag, "the tag is qemuga, without anything after it")) }
 }
 
 pub fn console_mode(tag: &str) -> Result<(), Failure> {

@@ -149,6 +149,26 @@ macro_rules! double {
                 self.images.as_ref().ok_or_else(no_images)?.delete_image(&call, command).await
             }
 
+            async fn fetch_image(&self, call: Call, command: FetchImage) -> Result<FetchedImage, AgentError> {
+                self.images.as_ref().ok_or_else(no_images)?.fetch_image(&call, command).await
+            }
+
+            async fn measure_image(&self, _: Call, command: MeasureImage) -> Result<ImageFacts, AgentError> {
+                self.images.as_ref().ok_or_else(no_images)?.measure_image(command).await
+            }
+
+            async fn survey_image_store(
+                &self,
+                _: Call,
+                command: SurveyImageStore,
+            ) -> Result<ImageStoreSurvey, AgentError> {
+                self.images.as_ref().ok_or_else(no_images)?.survey_image_store(command).await
+            }
+
+            async fn reclaim_space(&self, call: Call, command: ReclaimSpace) -> Result<ReclaimedSpace, AgentError> {
+                self.images.as_ref().ok_or_else(no_images)?.reclaim_space(&call, command).await
+            }
+
             async fn pause_vm(&self, _: Call, command: PauseVm) -> Result<Observation, AgentError> {
                 let revision = self.pauses.fetch_add(1, Ordering::SeqCst) + 1;
                 self.begun.notify_one();
@@ -259,6 +279,9 @@ double! {
     create_volume(CreateVolume) -> VolumeSize;
     offer_file(OfferFile) -> OfferedFile;
     copy_volume(CopyVolume) -> VolumeSize;
+    flatten_volume(FlattenVolume) -> VolumeSize;
+    export_image(ExportImage) -> ExportedImage;
+    end_export(EndExport) -> ();
     cache_image(CacheImage) -> ImageFacts;
     stop_vm(StopVm) -> Observation;
     resume_vm(ResumeVm) -> Observation;

@@ -62,7 +62,7 @@ impl Authority {
     }
 
     /// An agent that serves its images on a port of this machine; answers its address.
-    async fn serve(&self, host: HostUuid, protocols: &[&[u8]]) -> SocketAddr {
+    pub(super) async fn serve(&self, host: HostUuid, protocols: &[&[u8]]) -> SocketAddr {
         self.serve_routes(host, protocols, images().serve()).await
     }
 

@@ -3,7 +3,6 @@
 
 mod account;
 mod alarm;
-mod backup_storage;
 mod baremetal_chassis;
 mod baremetal_instance;
 mod billing;
@@ -13,7 +12,6 @@ mod certificate;
 mod database_backup;
 mod eip;
 mod image;
-mod image_store;
 mod ipsec;
 mod iscsi;
 mod l2_network;
@@ -57,7 +55,6 @@ type Object = Map<String, Value>;
 const PLANNED: &[&[Draft]] = &[
     account::PLANNED,
     alarm::PLANNED,
-    backup_storage::PLANNED,
     baremetal_chassis::PLANNED,
     baremetal_instance::PLANNED,
     billing::PLANNED,
@@ -67,7 +64,6 @@ const PLANNED: &[&[Draft]] = &[
     database_backup::PLANNED,
     eip::PLANNED,
     image::PLANNED,
-    image_store::PLANNED,
     ipsec::PLANNED,
     iscsi::PLANNED,
     l2_network::PLANNED,
@@ -112,7 +108,6 @@ pub const INVENTORIES: &[&[InventoryDraft]] = &[
     database_backup::INVENTORIES,
     eip::INVENTORIES,
     image::INVENTORIES,
-    image_store::INVENTORIES,
     ipsec::INVENTORIES,
     iscsi::INVENTORIES,
     l2_network::INVENTORIES,

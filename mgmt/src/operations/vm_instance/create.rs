@@ -29,6 +29,7 @@ use crate::{
     operation,
     resource::{MediaStatus, MediaType, PrimaryStorage, VmInstance, VmInstanceState, Volume, VolumeType},
     store::Tx,
+    tags::QEMU_GUEST_AGENT,
     vm::{Place, place},
     volume::NewVolume,
 };
@@ -69,8 +70,8 @@ operation! {
     }
 }
 
-/// A VM boots as its image says, unless it is told otherwise.
-const BOOT_MODE: &str = "bootMode::";
+/// A VM boots as its image says, and has the guest agent as its image has, unless it is told otherwise.
+const INHERITED_TAGS: [&str; 2] = ["bootMode::", QEMU_GUEST_AGENT];
 
 /// The tag by which a VM joins a group; being in it, it has the tag anyway.
 const AFFINITY_GROUP: &str = "affinityGroupUuid::";
@@ -200,8 +201,10 @@ fn record(
     make(tx, &vm)?;
     let mut tags: Vec<String> =
         params.system_tags.iter().filter(|tag| !tag.starts_with(AFFINITY_GROUP)).cloned().collect();
-    if !tags.iter().any(|tag| tag.starts_with(BOOT_MODE)) {
-        tags.extend(tx.system_tags(&image.uuid.to_string())?.into_iter().filter(|tag| tag.starts_with(BOOT_MODE)));
+    for kind in INHERITED_TAGS {
+        if !tags.iter().any(|tag| tag.starts_with(kind)) {
+            tags.extend(tx.system_tags(&image.uuid.to_string())?.into_iter().filter(|tag| tag.starts_with(kind)));
+        }
     }
     put_tags::<VmInstance>(tx, uuid, &tags, &params.user_tags)?;
     take_over_choice(tx, uuid, &blueprint.offering_tags)?;

@@ -17,6 +17,7 @@ use crate::{
     failure::Failure,
     job::{JobOperation, Recording, Run, Step},
     operation,
+    operations::refuse_while_read,
     query::inventory_reply,
     resource::{Host, L3Network, VmInstance, VmInstanceState, VmNic, Volume},
     store::{SqlValue, Tx},
@@ -91,6 +92,9 @@ fn choose(tx: &Tx<'_>, run: &mut Recording<'_, StartVmInstance>) -> Result<(), F
         Admission::Go(during) => during,
     };
     apply_static_ips(tx, vm.uuid)?;
+    for volume in tx.find::<Volume>(&[("vm_instance_uuid", vm.uuid.to_sql())])? {
+        refuse_while_read(tx, &volume)?;
+    }
     let demand = demand(tx, &vm, asked_target(tx, &vm, params)?)?;
     let chosen = place(tx, &demand)?;
     if !tx.allocate_host(chosen.host, vm.uuid, vm.cpu_num, vm.memory_size)? {

@@ -7,6 +7,7 @@ mod moving;
 mod to_host;
 mod to_storage;
 
+pub use admission::LocalVolume;
 pub use moving::fresh_path;
 
 use crate::api::{Operation, job, sync};
