@@ -86,6 +86,8 @@ fn site(tx: &Tx<'_>) -> Result<Site, StoreError> {
         host(tx, *uuid, number, zone, clusters[number % CLUSTERS])?;
     }
     tx.insert(&Image {
+        export_md5_sum: None,
+        export_url: None,
         uuid: image,
         name: "image".to_owned(),
         description: None,
