@@ -19,10 +19,7 @@ impl SessionFile {
     pub fn of(credentials: &Credentials) -> Self {
         let named = std::env::var_os("GANTRY_SESSIONS").map(PathBuf::from);
         let usual = || Some(user_directory("XDG_STATE_HOME", ".local/state")?.join("gantry/sessions.json"));
-        Self {
-            path: named.or_else(usual),
-            key: format!("{} at {}", credentials.account, credentials.url),
-        }
+        Self { path: named.or_else(usual), key: format!("{} at {}", credentials.account, credentials.url) }
     }
 
     /// The session, if there is one.

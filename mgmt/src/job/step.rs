@@ -25,6 +25,10 @@ pub trait JobOperation: Declared {
         Vec::new()
     }
 
+    /// Finds further such ids that the parameters do not name: the VM of a network interface. Asked once, when the call is
+    /// accepted or taken up again.
+    const FIND_LOCKS: Option<FindLocks<Self>> = None;
+
     /// The steps, in order.
     fn steps() -> Vec<Step<Self>>;
 
@@ -33,6 +37,9 @@ pub trait JobOperation: Declared {
         Ok(Value::Object(serde_json::Map::new()))
     }
 }
+
+/// Looks in the inventory for the ids of resources that no other job may work on at the same time.
+pub type FindLocks<O> = fn(&O, &Tx<'_>) -> Result<Vec<String>, Failure>;
 
 /// A step that only writes to the inventory.
 pub type Record<O> = fn(&Tx<'_>, &mut Recording<'_, O>) -> Result<(), Failure>;

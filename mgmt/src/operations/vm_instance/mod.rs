@@ -1,17 +1,20 @@
 //! 3.1: VM instances.
 
 mod blueprint;
+mod caching;
 mod capabilities;
 mod create;
 mod destroy;
 mod life;
 mod plan;
+mod reimage;
 mod resize;
 mod run;
 mod start;
 mod update;
 
 pub use blueprint::NewVm;
+pub use caching::Caching;
 pub use destroy::ExpungeVmInstance;
 use gantry_common::{
     agent::ConsoleAddressOf,
@@ -20,6 +23,8 @@ use gantry_common::{
 };
 use serde_json::{Value, json};
 pub use start::demand as start_demand;
+
+pub use run::cached_path;
 
 use super::{changing::change, making::require};
 use crate::{
@@ -39,6 +44,7 @@ pub fn operations() -> Vec<Operation> {
         job::<life::RebootVmInstance>(),
         job::<life::PauseVmInstance>(),
         job::<life::ResumeVmInstance>(),
+        job::<reimage::ReimageVmInstance>(),
         job::<destroy::DestroyVmInstance>(),
         job::<destroy::RecoverVmInstance>(),
         job::<destroy::ExpungeVmInstance>(),
