@@ -17,6 +17,7 @@ use tokio::{
 
 use crate::{
     config::Config,
+    errand::Errands,
     image::{Exports, Images, http_client},
     network::{NetworkPaths, Networks},
     retire::{self, Membership},
@@ -41,6 +42,7 @@ pub struct Agent {
     storages: Storages,
     images: Images,
     exports: Exports,
+    errands: Errands,
     membership: Membership,
     events: broadcast::Sender<Event>,
     /// Read while a VM starts. Only while none does, the networks of VMs that are gone are taken away.
@@ -72,6 +74,7 @@ impl Agent {
             storages: Storages::new(locks.clone()),
             images: Images::new(http_client()?, peers, locks),
             exports: Exports::new(config.export_dir.clone(), config.export_address()),
+            errands: Errands::new(config.run_dir.join("errands")),
             membership,
             events,
             starting: RwLock::default(),
@@ -133,6 +136,18 @@ impl HostAgent for Agent {
         Ok(())
     }
 
+    async fn run_script(&self, call: Call, command: RunScript) -> Result<ScriptOutcome, AgentError> {
+        self.errands.run_script(&call, &command).await
+    }
+
+    async fn plan_upgrade(&self, call: Call, command: PlanUpgrade) -> Result<Upgrade, AgentError> {
+        self.errands.plan_upgrade(&call, &command.exclude).await
+    }
+
+    async fn upgrade_packages(&self, call: Call, command: UpgradePackages) -> Result<Upgrade, AgentError> {
+        self.errands.upgrade_packages(&call, &command.exclude).await
+    }
+
     async fn ensure_bridge(&self, _call: Call, command: EnsureBridge) -> Result<(), AgentError> {
         self.networks.ensure_bridge(&command.bridge).await
     }
@@ -159,6 +174,20 @@ impl HostAgent for Agent {
 
     async fn delete_volume(&self, call: Call, command: DeleteVolume) -> Result<(), AgentError> {
         self.storages.delete_volume(&call, command).await
+    }
+
+    async fn resize_volume(&self, call: Call, command: ResizeVolume) -> Result<VolumeSize, AgentError> {
+        let measure = MeasureVolume { root: command.root.clone(), path: command.path.clone() };
+        let (vm, volume, size_bytes) = (command.vm, command.volume, command.size_bytes);
+        let at_rest = {
+            let (storages, call) = (self.storages.clone(), call.clone());
+            async move { storages.resize_volume(&call, command).await }
+        };
+        match vm {
+            Some(vm) => self.vms.resize_disk(vm, volume, size_bytes, at_rest).await?,
+            None => at_rest.await?,
+        }
+        self.storages.measure_volume(&call, measure).await
     }
 
     async fn measure_volume(&self, call: Call, command: MeasureVolume) -> Result<VolumeSize, AgentError> {
@@ -244,12 +273,28 @@ impl HostAgent for Agent {
         self.vms.resume(command.vm).await
     }
 
+    async fn attach_disk(&self, _call: Call, command: AttachDisk) -> Result<(), AgentError> {
+        self.vms.attach_disk(command.vm, command.platform, command.disk).await
+    }
+
+    async fn detach_disk(&self, _call: Call, command: DetachDisk) -> Result<(), AgentError> {
+        self.vms.detach_disk(command.vm, command.volume).await
+    }
+
     async fn observe_vm(&self, _call: Call, command: ObserveVm) -> Result<Observation, AgentError> {
         self.vms.observe(command.vm).await
     }
 
-    async fn console_address(&self, _call: Call, command: ConsoleAddressOf) -> Result<ConsoleAddress, AgentError> {
+    async fn console_address(
+        &self,
+        _call: Call,
+        command: ConsoleAddressOf,
+    ) -> Result<Option<ConsoleAddress>, AgentError> {
         self.vms.console_address(command.vm).await
+    }
+
+    async fn open_console(&self, vm: VmUuid) -> Result<Box<dyn ConsoleStream>, AgentError> {
+        Ok(Box::new(self.vms.open_console(vm).await?))
     }
 
     fn events(&self) -> EventStream {

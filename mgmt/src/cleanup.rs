@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use gantry_common::{
-    agent::{DeleteImage, DeleteVolume, EndExport, EvictImage, RemoveBridge, RemoveNetwork, StopMode, StopVm},
+    agent::{
+        DeleteImage, DeleteVolume, DetachDisk, EndExport, EvictImage, RemoveBridge, RemoveNetwork, StopMode, StopVm,
+    },
     error::ErrorKind,
     id::{GcJobUuid, HostUuid, NodeUuid, OperationId, VmUuid},
 };
@@ -15,7 +17,7 @@ use crate::{
     network,
     node::Node,
     notification::Notice,
-    resource::{GcJob, GcStatus, Host, ImageBackupStorageRef, NotificationType, VmInstance, VmNic},
+    resource::{GcJob, GcStatus, Host, ImageBackupStorageRef, NotificationType, VmInstance, VmNic, Volume},
     store::{SqlValue, Tx},
     vm::is_in_hand,
 };
@@ -34,6 +36,8 @@ pub enum Cleanup {
     CachedImage(EvictImage),
     /// A VM that must not run.
     Vm(VmUuid),
+    /// A volume's disk in a VM that runs.
+    Disk(DetachDisk),
     /// A bridge.
     Bridge(RemoveBridge),
     /// An L3 network's services.
@@ -49,6 +53,7 @@ impl Cleanup {
             Self::Export(command) => ("export", command.path.clone()),
             Self::CachedImage(command) => ("cachedImage", command.path.clone()),
             Self::Vm(vm) => ("vm", vm.to_string()),
+            Self::Disk(command) => ("disk", command.volume.to_string()),
             Self::Bridge(command) => ("bridge", command.bridge.name.clone()),
             Self::Network(command) => ("network", command.l3_network.to_string()),
         }
@@ -184,6 +189,10 @@ fn is_overtaken(tx: &Tx<'_>, machine: HostUuid, cleanup: &Cleanup) -> Result<boo
             let vm = tx.get::<VmInstance>(*vm)?.filter(|vm| !is_in_hand(vm.state));
             Ok(is_here(vm))
         }
+        // The VM was given the volume again.
+        Cleanup::Disk(command) => {
+            Ok(tx.get::<Volume>(command.volume)?.is_some_and(|volume| volume.vm_instance_uuid == Some(command.vm)))
+        }
         Cleanup::Bridge(command) => {
             let attached = network::l2_networks_of_cluster(tx, host.cluster_uuid)?;
             Ok(attached.iter().any(|l2| l2.uuid == command.bridge.l2_network))
@@ -207,6 +216,7 @@ async fn carry_out(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) -> Res
         Cleanup::Export(command) => node.call(machine, operation, command).await,
         Cleanup::CachedImage(command) => node.call(machine, operation, command).await,
         Cleanup::Vm(vm) => node.call(machine, operation, StopVm { vm, mode: StopMode::Force }).await.map(drop),
+        Cleanup::Disk(command) => node.call(machine, operation, command).await,
         Cleanup::Bridge(command) => node.call(machine, operation, command).await,
         Cleanup::Network(command) => node.call(machine, operation, command).await,
     }

@@ -48,6 +48,14 @@ impl QemuImg {
         run(&arguments, &[0]).await.map(drop)
     }
 
+    /// Makes the qcow2 image at `path` larger. It fails while QEMU has it open.
+    pub(crate) async fn resize(path: &Path, bytes: u64) -> Result<(), AgentError> {
+        let bytes = bytes.to_string();
+        let mut arguments: Vec<_> = ["resize", "-q", "-f", "qcow2"].map(OsStr::new).into();
+        arguments.extend([path.as_os_str(), OsStr::new(&bytes)]);
+        run(&arguments, &[0]).await.map(drop)
+    }
+
     /// Has the qcow2 image at `path` stand on another file with the same content as the one it stands on.
     pub(crate) async fn rebase(path: &Path, backing: &Path, format: &str) -> Result<(), AgentError> {
         let mut arguments: Vec<&OsStr> =

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ImageUuid, VolumeUuid};
+use crate::id::{ImageUuid, VmUuid, VolumeUuid};
 
 /// Checks and reports a storage's directory.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -42,6 +42,21 @@ pub struct DeleteVolume {
     pub root: String,
     /// The volume's absolute path, below `root`.
     pub path: String,
+}
+
+/// Makes a volume larger.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ResizeVolume {
+    /// The volume.
+    pub volume: VolumeUuid,
+    /// The storage's absolute path.
+    pub root: String,
+    /// The volume's absolute path, below `root`.
+    pub path: String,
+    /// The new virtual size, rounded up to whole sectors of 512 bytes.
+    pub size_bytes: u64,
+    /// The VM it is attached to, which may run here or not.
+    pub vm: Option<VmUuid>,
 }
 
 /// Asks for a volume's size.

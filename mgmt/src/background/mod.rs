@@ -9,7 +9,7 @@ mod measure;
 
 use std::{sync::Arc, time::Duration};
 
-pub use expunge::{expunge_image, expunge_images, expunge_vm, expunge_vms};
+pub use expunge::{expunge_image, expunge_images, expunge_vm, expunge_vms, expunge_volume, expunge_volumes};
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep_until};
 
@@ -44,6 +44,11 @@ const PASSES: [Pass; 9] = [
         name: "expunging destroyed VMs",
         interval: |settings| settings.vm_expunge_interval,
         round: |node| Box::pin(expunge::expunge_vms(node)),
+    },
+    Pass {
+        name: "expunging deleted data volumes",
+        interval: |settings| settings.volume_expunge_interval,
+        round: |node| Box::pin(expunge::expunge_volumes(node)),
     },
     Pass {
         name: "expunging deleted images",

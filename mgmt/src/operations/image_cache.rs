@@ -86,7 +86,7 @@ impl JobOperation for CleanUpImageCacheOnPrimaryStorage {
                 connected_hosts(tx, &storage).map(drop)
             }),
             Step::remote("see what is cached", |mut run: Run<Self>| async move {
-                (run.state.found, run.state.failed) = find(&run.node, run.params.uuid).await?;
+                (run.state.found, run.state.failed) = find(&run.node, run.params.uuid, Unneeded::Unused).await?;
                 Ok(run.state)
             }),
             Step::record("choose what nothing uses", |tx, run: &mut Recording<'_, Self>| {
@@ -131,11 +131,21 @@ impl JobOperation for CleanUpImageCacheOnPrimaryStorage {
     }
 }
 
-/// The images in a storage's caches on all connected hosts, by the files; and which hosts could not be asked.
-async fn find(node: &Arc<Node>, storage: PrimaryStorageUuid) -> Result<(Vec<CachedFile>, Vec<String>), Failure> {
+/// The images in a storage's caches on its connected hosts, by the files; and which hosts could not be asked. Hosts that
+/// are not known to have what is wanted are left alone unless everything is wanted.
+async fn find(
+    node: &Arc<Node>,
+    storage: PrimaryStorageUuid,
+    which: Unneeded,
+) -> Result<(Vec<CachedFile>, Vec<String>), Failure> {
     let look = move |tx: &Tx<'_>| {
         let storage = require::<PrimaryStorage>(tx, "uuid", storage)?;
-        Ok::<_, Failure>((storage.url.clone(), connected_hosts(tx, &storage)?))
+        let mut hosts = connected_hosts(tx, &storage)?;
+        if which == Unneeded::Orphaned {
+            let with_orphans = tx.hosts_with_orphaned_images(storage.uuid)?;
+            hosts.retain(|host| with_orphans.contains(host));
+        }
+        Ok::<_, Failure>((storage.url.clone(), hosts))
     };
     let (root, hosts) = node.store.read(look).await?;
     let (mut found, mut failed) = (Vec::new(), Vec::new());
@@ -217,7 +227,7 @@ pub async fn clean_up_cache(
     storage: PrimaryStorageUuid,
     which: Unneeded,
 ) -> Result<(usize, u64), Failure> {
-    let (found, failed) = find(node, storage).await?;
+    let (found, failed) = find(node, storage, which).await?;
     // Its claims are in nobody's name, and are dropped at the node's next start should it end now.
     let claimant = JobUuid::random();
     let (chosen, _) = node.store.write(move |tx| choose(tx, claimant, &found, which)).await?;

@@ -1,10 +1,12 @@
 //! Images that stand in primary storages' caches, and who has them in hand.
 
+use std::collections::HashSet;
+
 use gantry_common::id::{HostUuid, ImageUuid, JobUuid, PrimaryStorageUuid};
 use rusqlite::OptionalExtension;
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, column};
 
 /// A place in a cache: an image, in a storage, on a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -24,12 +26,12 @@ impl CachePlace {
 }
 
 impl Tx<'_> {
-    /// Whether an image is in a storage's cache on a host.
+    /// Whether an image is in a storage's cache on a host, and is to stay there.
     pub fn is_cached(&self, image: ImageUuid, storage: PrimaryStorageUuid, host: HostUuid) -> Result<bool, StoreError> {
         Ok(self.cached_path(CachePlace { image, storage, host })?.is_some())
     }
 
-    /// Where the image stands, if it is in the cache.
+    /// Where the image stands, if it is in the cache and is to stay there.
     pub fn cached_path(&self, place: CachePlace) -> Result<Option<String>, StoreError> {
         let found = self
             .connection
@@ -38,7 +40,24 @@ impl Tx<'_> {
             )?
             .query_row(place.keys(), |row| row.get(0))
             .optional()?;
-        Ok(found)
+        Ok(if self.is_being_evicted(place)? { None } else { found })
+    }
+
+    /// The hosts that have an image in a storage's cache.
+    pub fn hosts_with_cached(
+        &self,
+        image: ImageUuid,
+        storage: PrimaryStorageUuid,
+    ) -> Result<HashSet<HostUuid>, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT host_uuid FROM image_cache WHERE image_uuid = ? AND primary_storage_uuid = ?")?;
+        let mut rows = statement.query([image.to_string(), storage.to_string()])?;
+        let mut hosts = HashSet::new();
+        while let Some(row) = rows.next()? {
+            hosts.insert(column(row, 0)?);
+        }
+        Ok(hosts)
     }
 
     /// Notes that an image is in a storage's cache on a host, where it takes `bytes`.
@@ -50,12 +69,9 @@ impl Tx<'_> {
         install_path: &str,
         bytes: u64,
     ) -> Result<(), StoreError> {
-        if self.is_cached(image, storage, host)? {
-            return Ok(());
-        }
         self.connection
             .prepare_cached(
-                "INSERT INTO image_cache (image_uuid, primary_storage_uuid, host_uuid, install_path, actual_bytes)
+                "INSERT OR IGNORE INTO image_cache (image_uuid, primary_storage_uuid, host_uuid, install_path, actual_bytes)
                  VALUES (?, ?, ?, ?, ?)",
             )?
             .execute((
@@ -83,14 +99,21 @@ impl Tx<'_> {
         self.release_storage(place.storage, place.host, &place.image.to_string())
     }
 
-    /// Whether a volume there was made from the image, or a job has it in hand.
+    /// Whether a volume there was made from the image, the image is in a drive of a VM whose root volume is there, or a job
+    /// has it in hand.
     pub fn is_cached_image_used(&self, place: CachePlace) -> Result<bool, StoreError> {
         let used = self
             .connection
             .prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM volume WHERE root_image_uuid = ?1 AND primary_storage_uuid = ?2 AND host_uuid = ?3)
                      OR EXISTS (SELECT 1 FROM cached_image_claim
-                                WHERE image_uuid = ?1 AND primary_storage_uuid = ?2 AND host_uuid = ?3)",
+                                WHERE image_uuid = ?1 AND primary_storage_uuid = ?2 AND host_uuid = ?3)
+                     -- A disc in a drive is the VM's tag iso::{image}::{drive}; ';' follows ':'.
+                     OR EXISTS (SELECT 1 FROM system_tag AS disc
+                                JOIN vm_instance AS vm ON vm.uuid = disc.resource_uuid
+                                JOIN volume AS root ON root.uuid = vm.root_volume_uuid
+                                WHERE disc.tag >= 'iso::' || ?1 || '::' AND disc.tag < 'iso::' || ?1 || ':;'
+                                  AND root.primary_storage_uuid = ?2 AND root.host_uuid = ?3)",
             )?
             .query_row(place.keys(), |row| row.get(0))?;
         Ok(used)
@@ -148,6 +171,20 @@ impl Tx<'_> {
             [],
         )?;
         Ok(())
+    }
+
+    /// The hosts in whose caches of a storage images are recorded that exist no longer.
+    pub fn hosts_with_orphaned_images(&self, storage: PrimaryStorageUuid) -> Result<Vec<HostUuid>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT DISTINCT host_uuid FROM image_cache
+             WHERE primary_storage_uuid = ? AND NOT EXISTS (SELECT 1 FROM image WHERE uuid = image_cache.image_uuid)",
+        )?;
+        let mut rows = statement.query([storage.to_string()])?;
+        let mut hosts = Vec::new();
+        while let Some(row) = rows.next()? {
+            hosts.push(super::column(row, 0)?);
+        }
+        Ok(hosts)
     }
 
     /// The images that are recorded in a storage's cache on a host.

@@ -1,7 +1,10 @@
 //! Lists of what an operation could use: each tells what it leaves out, and why.
 
+mod destinations;
 mod exclusion;
 mod image_stores;
+mod starting;
+mod storages;
 
 pub use exclusion::*;
 
@@ -12,5 +15,8 @@ pub fn operations() -> Vec<Operation> {
     vec![
         sync::<image_stores::GetCandidateBackupStorageForCreatingImage>(),
         sync::<image_stores::GetBackupStorageCandidatesForImageMigration>(),
+        sync::<storages::GetCandidatePrimaryStoragesForCreatingVm>(),
+        sync::<destinations::GetCandidateZonesClustersHostsForCreatingVm>(),
+        sync::<starting::GetVmStartingCandidateClustersHosts>(),
     ]
 }

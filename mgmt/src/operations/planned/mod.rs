@@ -2,7 +2,6 @@
 //! checked like any other's and then refused. To carry one out, move its declaration beside its handler.
 
 mod account;
-mod affinity_group;
 mod alarm;
 mod baremetal_chassis;
 mod baremetal_instance;
@@ -10,13 +9,9 @@ mod billing;
 mod ceph_backup_storage;
 mod ceph_primary_storage;
 mod certificate;
-mod cluster;
-mod console;
 mod database_backup;
 mod eip;
-mod host;
 mod image;
-mod instance_offering;
 mod ipsec;
 mod iscsi;
 mod l2_network;
@@ -59,7 +54,6 @@ type Object = Map<String, Value>;
 /// The declarations of each file.
 const PLANNED: &[&[Draft]] = &[
     account::PLANNED,
-    affinity_group::PLANNED,
     alarm::PLANNED,
     baremetal_chassis::PLANNED,
     baremetal_instance::PLANNED,
@@ -67,13 +61,9 @@ const PLANNED: &[&[Draft]] = &[
     ceph_backup_storage::PLANNED,
     ceph_primary_storage::PLANNED,
     certificate::PLANNED,
-    cluster::PLANNED,
-    console::PLANNED,
     database_backup::PLANNED,
     eip::PLANNED,
-    host::PLANNED,
     image::PLANNED,
-    instance_offering::PLANNED,
     ipsec::PLANNED,
     iscsi::PLANNED,
     l2_network::PLANNED,
@@ -108,7 +98,6 @@ const PLANNED: &[&[Draft]] = &[
 /// What they answer with, where that is no declared resource.
 pub const INVENTORIES: &[&[InventoryDraft]] = &[
     account::INVENTORIES,
-    affinity_group::INVENTORIES,
     alarm::INVENTORIES,
     baremetal_chassis::INVENTORIES,
     baremetal_instance::INVENTORIES,
@@ -116,10 +105,8 @@ pub const INVENTORIES: &[&[InventoryDraft]] = &[
     ceph_backup_storage::INVENTORIES,
     ceph_primary_storage::INVENTORIES,
     certificate::INVENTORIES,
-    console::INVENTORIES,
     database_backup::INVENTORIES,
     eip::INVENTORIES,
-    host::INVENTORIES,
     image::INVENTORIES,
     ipsec::INVENTORIES,
     iscsi::INVENTORIES,
@@ -141,7 +128,6 @@ pub const INVENTORIES: &[&[InventoryDraft]] = &[
     vcenter::INVENTORIES,
     vip::INVENTORIES,
     virtual_router::INVENTORIES,
-    vm_attachments::INVENTORIES,
     vm_instance::INVENTORIES,
     volume::INVENTORIES,
     volume_backup::INVENTORIES,

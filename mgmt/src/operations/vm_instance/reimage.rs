@@ -1,7 +1,7 @@
 //! ReimageVmInstance.
 
 use gantry_common::{
-    agent::{CacheImage, CreateVolume, DeleteVolume},
+    agent::{CreateVolume, DeleteVolume},
     error::ErrorKind,
     id::{HostUuid, VmUuid, VolumeUuid},
 };
@@ -9,20 +9,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    super::{image_cache::wait_for_eviction, making::require, volume_move::fresh_path},
-    create::{Caching, caching},
+    super::{making::require, volume_move::fresh_path},
+    caching::Caching,
     run::cached_path,
 };
 use crate::{
     cleanup::{Cleanup, clean_up, clean_up_some_time},
     clock::Timestamp,
     failure::Failure,
-    job::{JobOperation, Recording, Run, Step},
+    job::{FindLocks, JobOperation, Recording, Run, Step},
     operation,
     query::inventory_reply,
-    resource::{AdminState, Host, Image, MediaStatus, MediaType, PrimaryStorage, VmInstance, VmInstanceState, Volume},
+    resource::{AdminState, Image, MediaStatus, MediaType, PrimaryStorage, VmInstance, VmInstanceState, Volume},
     store::{CachePlace, Tx},
-    vm::Place,
 };
 
 operation! {
@@ -38,7 +37,8 @@ operation! {
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct Reimaging {
     plan: Option<Plan>,
-    cached_bytes: Option<u64>,
+    /// How the image comes, where it is not in the cache any more.
+    cache: Option<Caching>,
     actual_bytes: Option<u64>,
     /// Whether the record points to the new file. From then on nothing is undone.
     replaced: bool,
@@ -53,10 +53,7 @@ struct Plan {
     old_path: String,
     new_path: String,
     size_bytes: u64,
-    image: CachePlace,
     image_path: String,
-    /// How the image comes, where it is not in the cache any more.
-    cache: Option<CacheImage>,
 }
 
 impl Reimaging {
@@ -72,21 +69,23 @@ impl JobOperation for ReimageVmInstance {
         vec![self.vm_instance_uuid.to_string()]
     }
 
+    const FIND_LOCKS: Option<FindLocks<Self>> = Some(|reimage, tx| {
+        let vm = tx.get::<VmInstance>(reimage.vm_instance_uuid)?;
+        Ok(vm.and_then(|vm| vm.root_volume_uuid).iter().map(ToString::to_string).collect())
+    });
+
     fn steps() -> Vec<Step<Self>> {
         vec![
             Step::record("check the VM and its image", decide).undo_record(|tx, run| {
                 let Some(plan) = run.state.plan.as_ref().filter(|_| !run.state.replaced) else { return Ok(()) };
-                let volume = require::<Volume>(tx, "rootVolumeUuid", plan.volume)?;
-                tx.save(&Volume { status: MediaStatus::Ready, ..volume })?;
+                if let Some(volume) = tx.get::<Volume>(plan.volume)? {
+                    tx.save(&Volume { status: MediaStatus::Ready, ..volume })?;
+                }
                 Ok(())
             }),
             Step::remote("bring the image to the host", bring_image).cancellable(),
-            Step::record("note the cached image", |tx, run: &mut Recording<'_, Self>| {
-                if let (Some(plan), Some(bytes)) = (&run.state.plan, run.state.cached_bytes) {
-                    let CachePlace { image, storage, host } = plan.image;
-                    tx.note_cached(image, storage, host, &plan.image_path, bytes)?;
-                }
-                Ok(())
+            Step::record("note the cached image", |tx, run| {
+                run.state.cache.as_ref().map_or(Ok(()), |cache| cache.note(tx))
             }),
             Step::remote("make the new root volume", make_volume).undo_remote(delete_new).cancellable(),
             Step::record("let it take the old one's place", replace),
@@ -135,20 +134,10 @@ fn decide(tx: &Tx<'_>, run: &mut Recording<'_, ReimageVmInstance>) -> Result<(),
     }
     let (image_path, cache) = match (tx.cached_path(place)?, record) {
         (Some(path), _) => (path, None),
-        (None, Some(image)) => {
-            let path = cached_path(&storage, &image);
-            let host = require::<Host>(tx, "hostUuid", host)?;
-            let here = Place {
-                host: host.uuid,
-                cluster: host.cluster_uuid,
-                zone: host.zone_uuid,
-                storage: Some(storage.uuid),
-            };
-            let Caching { command, .. } = caching(tx, &image, &storage, &here, path.clone())?;
-            (path, Some(command))
-        }
+        (None, Some(image)) => (cached_path(&storage, &image), Some(Caching::plan(tx, &image, &storage, host)?)),
         (None, None) => return refuse(format!("image {image} of VM '{name}' is gone, from the host's cache too")),
     };
+    run.state.cache = cache;
     run.state.plan = Some(Plan {
         volume: root.uuid,
         host,
@@ -156,19 +145,16 @@ fn decide(tx: &Tx<'_>, run: &mut Recording<'_, ReimageVmInstance>) -> Result<(),
         new_path: fresh_path(root.uuid, &old_path),
         old_path,
         size_bytes: root.size,
-        image: place,
         image_path,
-        cache,
     });
     tx.save(&Volume { status: MediaStatus::Creating, last_op_date: Timestamp::now(), ..root })?;
     Ok(())
 }
 
 async fn bring_image(mut run: Run<ReimageVmInstance>) -> Result<Reimaging, Failure> {
-    let plan = run.state.plan()?.clone();
-    if let Some(command) = plan.cache {
-        wait_for_eviction(&run.node, plan.image, &run.cancelled).await?;
-        run.state.cached_bytes = Some(run.call_long(plan.host, "cache", command).await?.actual_bytes);
+    if let Some(mut cache) = run.state.cache.clone() {
+        cache.bring(&run).await?;
+        run.state.cache = Some(cache);
     }
     Ok(run.state)
 }

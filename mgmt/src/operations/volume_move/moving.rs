@@ -101,6 +101,12 @@ pub fn steps<O: VolumeMove>() -> Vec<Step<O>> {
     ]
 }
 
+/// The VM that has the volume: no job of it runs meanwhile.
+pub fn vm_of(tx: &Tx<'_>, volume: VolumeUuid) -> Result<Vec<String>, Failure> {
+    let vm = tx.get::<Volume>(volume)?.and_then(|volume| volume.vm_instance_uuid);
+    Ok(vm.iter().map(ToString::to_string).collect())
+}
+
 impl Moving {
     fn plan(&self) -> Result<&Plan, Failure> {
         self.plan.as_ref().ok_or_else(|| Failure::new(ErrorKind::Internal, "the move was not planned"))
@@ -168,16 +174,18 @@ fn stay<O: VolumeMove>(tx: &Tx<'_>, run: &mut Recording<'_, O>) -> Result<(), Fa
     tx.release_storage(plan.to.storage, plan.to.host, &plan.volume.to_string())?;
     tx.release_cache_claims(run.job)?;
     rest(tx, plan)?;
-    let volume = require::<Volume>(tx, "volumeUuid", plan.volume)?;
-    tx.save(&Volume { status: MediaStatus::Ready, last_op_date: Timestamp::now(), ..volume })?;
+    if let Some(volume) = tx.get::<Volume>(plan.volume)? {
+        tx.save(&Volume { status: MediaStatus::Ready, last_op_date: Timestamp::now(), ..volume })?;
+    }
     Ok(())
 }
 
 /// Lets the VM be started again.
 fn rest(tx: &Tx<'_>, plan: &Plan) -> Result<(), Failure> {
     let Some((vm, before)) = plan.vm else { return Ok(()) };
-    let vm = require::<VmInstance>(tx, "vmInstanceUuid", vm)?;
-    tx.save(&VmInstance { state: before, last_op_date: Timestamp::now(), ..vm })?;
+    if let Some(vm) = tx.get::<VmInstance>(vm)? {
+        tx.save(&VmInstance { state: before, last_op_date: Timestamp::now(), ..vm })?;
+    }
     Ok(())
 }
 

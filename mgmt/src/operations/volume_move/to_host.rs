@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use super::{
     super::{candidates::Candidates, making::require},
     admission::LocalVolume,
-    moving::{Destination, Moving, VolumeMove, steps},
+    moving::{Destination, Moving, VolumeMove, steps, vm_of},
 };
 use crate::{
     api::{Caller, SyncOperation},
     failure::Failure,
-    job::{JobOperation, Step},
+    job::{FindLocks, JobOperation, Step},
     operation,
     query::{Condition, Query, Test, run},
     resource::{AdminState, Host, LocalStorageResourceRef},
@@ -68,6 +68,8 @@ impl JobOperation for LocalStorageMigrateVolume {
     fn locks(&self) -> Vec<String> {
         vec![self.volume_uuid.to_string()]
     }
+
+    const FIND_LOCKS: Option<FindLocks<Self>> = Some(|moving, tx| vm_of(tx, moving.volume_uuid));
 
     fn steps() -> Vec<Step<Self>> {
         steps()

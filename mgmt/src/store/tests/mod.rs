@@ -1,3 +1,4 @@
+mod image_cache;
 mod promises;
 
 use std::collections::BTreeSet;
