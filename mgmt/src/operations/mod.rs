@@ -100,7 +100,6 @@ pub fn all() -> Vec<Operation> {
         image_migration::operations(),
         image_store::operations(),
         image_store_update::operations(),
-        candidates::operations(),
         primary_storage::operations(),
         storage_capacity::operations(),
         storage_survey::operations(),
