@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gantry_common::{
-    agent::{DeleteImage, DeleteVolume, EvictImage, RemoveBridge, RemoveNetwork, StopMode, StopVm},
+    agent::{DeleteImage, DeleteVolume, EvictImage, RemoveBridge, RemoveNetwork, SetDiscs, SetNics, StopMode, StopVm},
     error::ErrorKind,
     id::{GcJobUuid, HostUuid, NodeUuid, OperationId, VmUuid},
 };
@@ -17,7 +17,7 @@ use crate::{
     notification::Notice,
     resource::{GcJob, GcStatus, Host, NotificationType, VmInstance, VmNic},
     store::{SqlValue, Tx},
-    vm::is_in_hand,
+    vm::{self, is_in_hand},
 };
 
 /// What is to be removed from a host. Each is a success where there is nothing left to remove.
@@ -36,6 +36,8 @@ pub enum Cleanup {
     Bridge(RemoveBridge),
     /// An L3 network's services.
     Network(RemoveNetwork),
+    /// What a running VM has in its drives and on networks beyond what the inventory says, by now.
+    Devices(VmUuid),
 }
 
 impl Cleanup {
@@ -48,6 +50,7 @@ impl Cleanup {
             Self::Vm(vm) => ("vm", vm.to_string()),
             Self::Bridge(command) => ("bridge", command.bridge.name.clone()),
             Self::Network(command) => ("network", command.l3_network.to_string()),
+            Self::Devices(vm) => ("devices", vm.to_string()),
         }
     }
 
@@ -83,8 +86,14 @@ pub async fn clean_up(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) -> 
             done => return done,
         }
     }
+    tracing::warn!(host = %machine, ?cleanup, "the host is away");
+    owe(node, machine, cleanup).await
+}
+
+/// Notes that a host owes a clean-up.
+pub async fn owe(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) -> Result<(), Failure> {
     let job = cleanup.owed_by(machine, node.uuid)?;
-    tracing::warn!(host = %machine, gc_job = job.name, "the host is away: it owes a clean-up");
+    tracing::warn!(host = %machine, gc_job = job.name, "the host owes a clean-up");
     node.store.write(move |tx| tx.insert(&job).map_err(Failure::from)).await
 }
 
@@ -144,6 +153,11 @@ pub async fn attempt(node: &Arc<Node>, uuid: GcJobUuid) -> Result<Attempt, Failu
 
 /// Carries out an owed clean-up, unless the host has since come to need what it would remove.
 async fn overtaken_or_done(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) -> Result<(), Failure> {
+    // A job may be changing the VM's devices: what is to be is known when it has ended.
+    let _turn = match &cleanup {
+        Cleanup::Devices(vm) => Some(node.jobs.turn(vm.to_string()).await),
+        _ => None,
+    };
     let asked = cleanup.clone();
     if node.store.read(move |tx| is_overtaken(tx, machine, &asked)).await? {
         tracing::info!(host = %machine, ?cleanup, "the host needs again what was to be removed: it stays");
@@ -156,6 +170,7 @@ fn is_overtaken(tx: &Tx<'_>, machine: HostUuid, cleanup: &Cleanup) -> Result<boo
     let Some(host) = tx.get::<Host>(machine)? else { return Ok(false) };
     let is_here = |vm: Option<VmInstance>| vm.is_some_and(|vm| vm.host_uuid == Some(machine));
     match cleanup {
+        Cleanup::Devices(vm) => Ok(!is_here(tx.get::<VmInstance>(*vm)?)),
         // The path of a file is never used again.
         Cleanup::Volume(_) | Cleanup::Image(_) | Cleanup::CachedImage(_) => Ok(false),
         // One that a job has in hand may be the very one that the job wants stopped.
@@ -187,5 +202,12 @@ async fn carry_out(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) -> Res
         Cleanup::Vm(vm) => node.call(machine, operation, StopVm { vm, mode: StopMode::Force }).await.map(drop),
         Cleanup::Bridge(command) => node.call(machine, operation, command).await,
         Cleanup::Network(command) => node.call(machine, operation, command).await,
+        Cleanup::Devices(uuid) => {
+            let settings = node.settings.now();
+            let vm = node.store.read(move |tx| vm::spec(tx, &settings, uuid)).await?;
+            let discs = SetDiscs { vm: uuid, drives: vm.cdroms.clone(), force: true };
+            node.call(machine, operation, discs).await?;
+            node.call(machine, OperationId::random(), SetNics { vm }).await.map(drop)
+        }
     }
 }

@@ -120,7 +120,7 @@ async fn take_back(host: &Host, vm: VmUuid) {
 /// The disks that can do direct I/O, after a look whether all files are there.
 async fn inspect_files(spec: &VmSpec) -> Result<BTreeSet<String>, AgentError> {
     let disks: Vec<String> = spec.disks.iter().map(|disk| disk.path.clone()).collect();
-    let images: Vec<String> = spec.cdroms.iter().map(|drive| drive.path.clone()).collect();
+    let images: Vec<String> = spec.cdroms.iter().filter_map(|drive| drive.path.clone()).collect();
     let inspection = tokio::task::spawn_blocking(move || {
         for image in images {
             fs::File::open(&image).map_err(|error| unusable("ISO image", &image, &error))?;

@@ -23,7 +23,7 @@ use crate::{
     query::inventory_reply,
     resource::{
         AdminState, BackupStorage, ConnectionStatus, GuestPlatform, Image, ImageBackupStorageRef, MediaStatus,
-        MediaType, VmInstance,
+        MediaType,
     },
     settings::DeletionPolicy,
     store::{SqlValue, Tx},
@@ -415,8 +415,8 @@ impl JobOperation for ExpungeImage {
                     ));
                 }
                 if image.media_type == MediaType::Iso {
-                    let users = tx.count::<VmInstance>(&[("image_uuid", image.uuid.to_sql())])?;
-                    refuse_if_used("image", &image.name, &[("VMs with it in their drive", users)])?;
+                    let users = tx.vms_with_disc(image.uuid)?.len() as u64;
+                    refuse_if_used("image", &image.name, &[("VMs with it in a drive", users)])?;
                 }
                 for copy in copies(tx, image.uuid)? {
                     let storage = require::<BackupStorage>(tx, "backupStorageUuids", copy.backup_storage_uuid)?;

@@ -7,6 +7,7 @@
 mod addresses;
 mod capacity;
 mod cleanup;
+mod discs;
 mod image_cache;
 mod jobs;
 mod join_tokens;

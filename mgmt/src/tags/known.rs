@@ -23,7 +23,7 @@ pub enum Effect {
     WhenNeeded,
     /// The capacity of hosts is counted anew.
     HostCapacity,
-    /// A VM that is off gets the address; one that runs, at its next start.
+    /// A VM that is off gets the address; for one that runs it is kept until its next start.
     Address,
 }
 
@@ -84,6 +84,7 @@ pub static KNOWN: &[KnownTag] = &[
     KnownTag::new("VmInstance", "bootMode::{mode}", Giver::Anyone, check::boot_mode),
     KnownTag::new("VmInstance", "vmConsoleMode::{mode}", Giver::Anyone, check::console_mode),
     KnownTag::new("VmInstance", "usbRedirect::{switch}", Giver::Anyone, check::usb_redirect),
+    KnownTag::new("VmInstance", "iso::{imageUuid}::{drive}", Giver::Node, check::nothing).several(),
     KnownTag::new("VmInstance", "consolePassword::{password}", Giver::Nobody, check::nothing),
     KnownTag::new("VmInstance", "ha::{level}", Giver::Nobody, check::nothing),
     KnownTag::new("VmInstance", "vmCpuPinning::{policy}", Giver::Nobody, check::nothing),

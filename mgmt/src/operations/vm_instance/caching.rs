@@ -7,7 +7,7 @@ use gantry_common::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{super::making::require, run::cached_path};
+use super::super::making::require;
 use crate::{
     failure::Failure,
     job::{JobOperation, Run},
@@ -16,6 +16,7 @@ use crate::{
         PrimaryStorage,
     },
     store::{SqlValue, Tx},
+    vm::cached_path,
 };
 
 /// How an image gets into the cache of a primary storage on a host.

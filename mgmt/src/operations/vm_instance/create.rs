@@ -15,7 +15,7 @@ use super::{
     super::making::{made, make, put_tags, readable_name, require},
     caching::Caching,
     plan::{NewVolume, VolumeDraft, draft_volume, forget_vm, make_nics},
-    run::{cached_path, set_off, set_state, start_on, stop_for_good},
+    run::{set_off, set_state, start_on, stop_for_good},
 };
 use crate::{
     cleanup::{Cleanup, clean_up},
@@ -28,7 +28,7 @@ use crate::{
         VmInstance, VmInstanceState, Volume, VolumeType,
     },
     store::Tx,
-    vm::{Demand, DiskDemand, Place, Strategy, VmTags, place},
+    vm::{Demand, Disc, DiskDemand, Place, Strategy, VmTags, cached_path, insert_disc, place},
 };
 
 operation! {
@@ -272,13 +272,16 @@ fn record(tx: &Tx<'_>, run: &mut Recording<'_, CreateVmInstance>, decision: &Dec
         tags.extend(tx.system_tags(&image.uuid.to_string())?.into_iter().filter(|tag| tag.starts_with(BOOT_MODE)));
     }
     put_tags::<VmInstance>(tx, uuid, &tags, &params.user_tags)?;
+    let is_iso = image.media_type == MediaType::Iso;
+    if is_iso {
+        insert_disc(tx, uuid, Disc { drive: 0, image: image.uuid })?;
+    }
     if decision.starts && !tx.allocate_host(place.host, uuid, offering.cpu_num, offering.memory_size)? {
         return Err(Failure::new(ErrorKind::NoHostCapacity, "the chosen host's capacity was promised to another VM"));
     }
     make_nics(tx, uuid, &params.l3_network_uuids, &decision.tags)?;
 
     let cache_path = cached_path(&storage, image);
-    let is_iso = image.media_type == MediaType::Iso;
     for (device_id, (size_bytes, disk_offering)) in (0..).zip(decision.sizes.iter().copied()) {
         let is_root = device_id == 0;
         let volume = draft_volume(

@@ -1,12 +1,17 @@
 //! 3.1: VM instances.
 
+mod attachable;
 mod caching;
 mod create;
 mod destroy;
+mod devices;
+mod isos;
 mod life;
+mod nics;
 mod plan;
 mod run;
 mod start;
+mod static_ip;
 
 pub use destroy::ExpungeVmInstance;
 use gantry_common::{
@@ -36,6 +41,15 @@ pub fn operations() -> Vec<Operation> {
         job::<destroy::DestroyVmInstance>(),
         job::<destroy::RecoverVmInstance>(),
         job::<destroy::ExpungeVmInstance>(),
+        job::<isos::AttachIsoToVmInstance>(),
+        job::<isos::DetachIsoFromVmInstance>(),
+        job::<nics::AttachL3NetworkToVm>(),
+        job::<nics::DetachL3NetworkFromVm>(),
+        job::<static_ip::SetVmStaticIp>(),
+        job::<static_ip::DeleteVmStaticIp>(),
+        sync::<attachable::GetCandidateIsoForAttachingVm>(),
+        sync::<attachable::GetCandidateVmForAttachingIso>(),
+        sync::<attachable::GetVmAttachableL3Network>(),
         sync::<GetVmConsoleAddress>(),
         query::<QueryVmInstance>(VmInstance::declaration),
         query::<QueryVmNic>(VmNic::declaration),
