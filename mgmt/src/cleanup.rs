@@ -205,9 +205,9 @@ async fn carry_out(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) -> Res
         Cleanup::Devices(uuid) => {
             let settings = node.settings.now();
             let vm = node.store.read(move |tx| vm::spec(tx, &settings, uuid)).await?;
-            let discs = SetDiscs { vm: uuid, drives: vm.cdroms.clone(), force: true };
+            let discs = SetDiscs { vm: uuid, drives: vm.cdroms.clone() };
             node.call(machine, operation, discs).await?;
-            node.call(machine, OperationId::random(), SetNics { vm }).await.map(drop)
+            node.call(machine, OperationId::random(), SetNics { vm }).await
         }
     }
 }

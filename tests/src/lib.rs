@@ -6,6 +6,7 @@
 mod client;
 mod footprint;
 mod guest;
+mod guest_agent;
 mod image_server;
 mod lab;
 mod management;

@@ -102,6 +102,10 @@ pub struct Cdrom {
     pub device_id: u32,
 }
 
+/// What the names of all taps begin with that Gantry gives to interfaces. One of another name in a domain of Gantry's was
+/// put there by somebody else and is left alone.
+pub const TAP_PREFIX: &str = "vnic";
+
 /// A network interface.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nic {
@@ -180,15 +184,14 @@ pub struct SetNics {
     pub vm: VmSpec,
 }
 
-/// Puts discs into the drives of a running VM, and takes out those that are not to be in them.
+/// Puts discs into the drives of a running VM, and takes out those that are not to be in them, also where its guest holds
+/// them fast.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SetDiscs {
     /// The VM.
     pub vm: VmUuid,
     /// All of its drives, as they are to be.
     pub drives: Vec<Cdrom>,
-    /// Whether a disc is taken out that the guest holds fast.
-    pub force: bool,
 }
 
 /// Suspends a VM's processors.

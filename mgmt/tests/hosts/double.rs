@@ -14,9 +14,11 @@ use tokio::sync::{Notify, broadcast};
 use tokio_stream::wrappers::BroadcastStream;
 
 /// The host. Images are handled by the agent's own code where there are any; `pause_vm` waits for `gate`, `measure_volume`
-/// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses.
+/// reports progress until it is cancelled, `delete_volume` notes the path and `set_nics` the interfaces unless it refuses.
 pub struct Double {
     pub deleted: Mutex<Vec<String>>,
+    /// The interfaces of its VM, as it was last told.
+    pub nics: Mutex<Vec<Nic>>,
     /// What every storage has, where there are any.
     pub capacity: Mutex<Option<StorageCapacity>>,
     pub refuses: AtomicBool,
@@ -36,6 +38,7 @@ impl Double {
         let told = broadcast::Sender::new(4096);
         Self {
             deleted: Mutex::default(),
+            nics: Mutex::default(),
             capacity: Mutex::default(),
             refuses: AtomicBool::new(false),
             gate: Notify::new(),
@@ -122,6 +125,18 @@ macro_rules! double {
                     return Err(AgentError::Internal { reason: "the double refuses".to_owned() });
                 }
                 self.deleted.lock().push(command.path);
+                Ok(())
+            }
+
+            async fn set_nics(&self, _: Call, command: SetNics) -> Result<(), AgentError> {
+                if self.refuses.load(Ordering::SeqCst) {
+                    return Err(AgentError::Internal { reason: "the double refuses".to_owned() });
+                }
+                *self.nics.lock() = command.vm.nics;
+                Ok(())
+            }
+
+            async fn set_discs(&self, _: Call, _: SetDiscs) -> Result<(), AgentError> {
                 Ok(())
             }
 

@@ -9,11 +9,13 @@ mod clean_up;
 mod double;
 mod expunging;
 mod l3_networks;
+mod nics;
 mod notifications;
 #[allow(dead_code, reason = "each suite uses a part of it")]
 #[path = "../served/node.rs"]
 mod served_node;
 mod settings;
+mod static_ips;
 mod storages;
 mod tags;
 #[path = "../hosts/wire.rs"]

@@ -37,7 +37,7 @@ pub async fn set_nics<O: JobOperation>(
     without: Without,
 ) -> Result<(), Failure> {
     let command = nics(&run.node, vm, without).await?;
-    run.call(host, "interfaces", command).await.map(drop)
+    run.call(host, "interfaces", command).await
 }
 
 /// Puts the discs into the drives of the VM on a host that are to be in them.
@@ -47,22 +47,22 @@ pub async fn set_discs<O: JobOperation>(
     vm: VmUuid,
     without: Without,
 ) -> Result<(), Failure> {
-    let command = drives(&run.node, vm, without, false).await?;
-    run.call(host, "discs", command).await.map(drop)
+    let command = drives(&run.node, vm, without).await?;
+    run.call(host, "discs", command).await
 }
 
 /// Undoes [`set_nics`]. What the host does not do now it owes: it then brings the VM to what the inventory says by then.
 pub async fn set_nics_back(node: &Arc<Node>, host: HostUuid, vm: VmUuid, without: Without) -> Result<(), Failure> {
     let command = nics(node, vm, without).await?;
     let outcome = node.call(host, OperationId::random(), command).await;
-    or_owe(node, host, vm, outcome.map(drop)).await
+    or_owe(node, host, vm, outcome).await
 }
 
 /// Undoes [`set_discs`]; see [`set_nics_back`].
 pub async fn set_discs_back(node: &Arc<Node>, host: HostUuid, vm: VmUuid, without: Without) -> Result<(), Failure> {
-    let command = drives(node, vm, without, true).await?;
+    let command = drives(node, vm, without).await?;
     let outcome = node.call(host, OperationId::random(), command).await;
-    or_owe(node, host, vm, outcome.map(drop)).await
+    or_owe(node, host, vm, outcome).await
 }
 
 async fn or_owe(node: &Arc<Node>, host: HostUuid, vm: VmUuid, outcome: Result<(), Failure>) -> Result<(), Failure> {
@@ -95,7 +95,7 @@ fn take_nic(spec: &mut VmSpec, nic: NicUuid) {
     spec.networks.retain(|network| nics.iter().any(|nic| nic.l3_network == network.l3_network));
 }
 
-async fn drives(node: &Node, uuid: VmUuid, without: Without, force: bool) -> Result<SetDiscs, Failure> {
+async fn drives(node: &Node, uuid: VmUuid, without: Without) -> Result<SetDiscs, Failure> {
     let settings = node.settings.now();
     node.store
         .read(move |tx| {
@@ -105,7 +105,7 @@ async fn drives(node: &Node, uuid: VmUuid, without: Without, force: bool) -> Res
                     drives.iter_mut().filter(|drive| drive.device_id == disc.drive).for_each(|drive| drive.path = None);
                 }
             }
-            Ok(SetDiscs { vm: uuid, drives, force })
+            Ok(SetDiscs { vm: uuid, drives })
         })
         .await
 }

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use gantry_common::{
+    agent::TAP_PREFIX,
     error::ErrorKind,
     id::{HostUuid, ImageUuid, L3NetworkUuid, NicUuid, PrimaryStorageUuid, VmUuid, VolumeUuid},
     net::MacAddress,
@@ -87,7 +88,7 @@ pub fn make_nic(
         gateway: used.gateway,
         meta_data: None,
         device_id,
-        internal_name: format!("vnic{}", &uuid.to_string()[..11]),
+        internal_name: format!("{TAP_PREFIX}{}", &uuid.to_string()[..11]),
         used_ip_uuid: used.uuid,
         create_date: now,
         last_op_date: now,
