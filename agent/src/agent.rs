@@ -185,12 +185,28 @@ impl HostAgent for Agent {
         self.vms.reboot(command.vm, command.mode).await
     }
 
+    async fn set_nics(&self, _call: Call, command: SetNics) -> Result<(), AgentError> {
+        self.vms.set_nics(command.vm).await
+    }
+
+    async fn set_discs(&self, _call: Call, command: SetDiscs) -> Result<(), AgentError> {
+        self.vms.set_discs(command.vm, command.drives).await
+    }
+
     async fn pause_vm(&self, _call: Call, command: PauseVm) -> Result<Observation, AgentError> {
         self.vms.pause(command.vm).await
     }
 
     async fn resume_vm(&self, _call: Call, command: ResumeVm) -> Result<Observation, AgentError> {
         self.vms.resume(command.vm).await
+    }
+
+    async fn attach_disk(&self, _call: Call, command: AttachDisk) -> Result<(), AgentError> {
+        self.vms.attach_disk(command.vm, command.platform, command.disk).await
+    }
+
+    async fn detach_disk(&self, _call: Call, command: DetachDisk) -> Result<(), AgentError> {
+        self.vms.detach_disk(command.vm, command.volume).await
     }
 
     async fn observe_vm(&self, _call: Call, command: ObserveVm) -> Result<Observation, AgentError> {

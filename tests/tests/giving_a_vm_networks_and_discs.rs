@@ -101,7 +101,8 @@ fn a_running_vm_gets_a_second_network_and_lives_on_with_it_alone() {
     // It is reached from its wire, and cannot use another address there.
     host.run("ip addr add 10.77.0.2/24 dev br_eth1");
     host.run(&format!("ping -q -c 2 -W 2 {wanted}"));
-    let ask = |from: &str| vm.in_guest(&format!("arping -q -c 2 -w 3 -I eth1 -s {from} 10.77.0.2 && echo answered || true"));
+    let ask =
+        |from: &str| vm.in_guest(&format!("arping -q -c 2 -w 3 -I eth1 -s {from} 10.77.0.2 && echo answered || true"));
     vm.in_guest("ip addr add 10.77.0.99/24 dev eth1");
     assert_eq!((ask(wanted).trim(), ask("10.77.0.99").trim()), ("answered", ""));
     vm.in_guest("ip addr del 10.77.0.99/24 dev eth1");

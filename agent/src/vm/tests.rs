@@ -136,6 +136,7 @@ fn settings(directory: &TempDir) -> Settings {
         uri: URI.into(),
         attachments: directory.path().join("vms"),
         serial_logs: directory.path().join("serial"),
+        ..Settings::default()
     }
 }
 

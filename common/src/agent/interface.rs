@@ -146,6 +146,11 @@ agent_interface! {
     pause_vm(PauseVm) -> Observation;
     /// Lets a paused VM go on.
     resume_vm(ResumeVm) -> Observation;
+    /// Attaches a data disk to a VM that runs. One that is attached already is left as it is.
+    attach_disk(AttachDisk) -> ();
+    /// Detaches a volume's disk from a VM and answers when the guest has let go of it. `InUse` where the guest does not.
+    /// A disk that is not attached, or a VM that does not run, is a success.
+    detach_disk(DetachDisk) -> ();
     /// Looks at the VM now.
     observe_vm(ObserveVm) -> Observation;
     /// Where the VM's console is reached.

@@ -208,6 +208,26 @@ pub struct ResumeVm {
     pub vm: VmUuid,
 }
 
+/// Attaches a data disk to a VM that runs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AttachDisk {
+    /// The VM.
+    pub vm: VmUuid,
+    /// The VM's platform, which decides the disk's bus.
+    pub platform: Platform,
+    /// The disk.
+    pub disk: Disk,
+}
+
+/// Detaches a volume's disk from a VM.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DetachDisk {
+    /// The VM.
+    pub vm: VmUuid,
+    /// The volume.
+    pub volume: VolumeUuid,
+}
+
 /// Looks at a VM.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ObserveVm {

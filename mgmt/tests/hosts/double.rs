@@ -161,6 +161,8 @@ double! {
     stop_vm(StopVm) -> Observation;
     reboot_vm(RebootVm) -> Observation;
     resume_vm(ResumeVm) -> Observation;
+    attach_disk(AttachDisk) -> ();
+    detach_disk(DetachDisk) -> ();
     observe_vm(ObserveVm) -> Observation;
     console_address(ConsoleAddressOf) -> ConsoleAddress;
 }
