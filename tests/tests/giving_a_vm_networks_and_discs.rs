@@ -156,7 +156,7 @@ fn a_disc_is_put_into_a_running_vm_and_taken_out_again() {
     let iso = text(&client.create("/images", &site.iso_params(server.url())).unwrap(), "uuid");
     let vm = Running { client, host, vm: site.vm_on(client, 1, "server", &[]) };
     let attach = || client.create(&vm.path(&format!("/iso/{iso}")), &json!({}));
-    let detach = || client.delete(&vm.path(&format!("/iso?isoUuid={iso}")));
+    let detach = || client.delete_by(&vm.path("/iso"), &[("isoUuid", &iso)]);
     let pid = host.qemu_pid(&vm.vm);
 
     let isos = client.get(&vm.path("/iso-candidates")).unwrap();
