@@ -96,7 +96,7 @@ fn a_running_vm_gets_a_second_network_and_lives_on_with_it_alone() {
     assert!(host.run("ip -o link show master br_eth1").contains(&tap) && vm.packet_filter_knows(&tap));
     vm.lease_shows(&[&format!("mac={mac} ip={wanted}/24")]);
     // The first interface still carries the default route.
-    let route = vm.in_guest("ip route show default");
+    let route = vm.in_guest("ip route | grep ^default");
     assert!(route.contains("dev eth0") && !route.contains("dev eth1"), "{route}");
     // It is reached from its wire, and cannot use another address there.
     host.run("ip addr add 10.77.0.2/24 dev br_eth1");
@@ -126,7 +126,7 @@ fn a_running_vm_gets_a_second_network_and_lives_on_with_it_alone() {
     assert_eq!(vm.in_guest("ls /sys/class/net").split_whitespace().collect::<Vec<_>>(), ["eth1", "lo"]);
     vm.renew("eth1");
     eventually("the default route is the second network's", ALWAYS, || {
-        vm.in_guest("ip route show default").contains("via 10.77.0.1 dev eth1").then_some(())
+        vm.in_guest("ip route | grep ^default").contains("via 10.77.0.1 dev eth1").then_some(())
     });
     let available = client.get(&format!("/l3-networks/{}/ip/{}/availability", site.l3_network, text(&first, "ip")));
     assert_eq!(available.unwrap()["available"], json!(true));
