@@ -104,7 +104,7 @@ fn linux_with_several_disks_drives_and_interfaces() {
     let raw = Disk { format: ImageFormat::Raw, path: "/tmp/raw".into(), ..disk(7) };
     let spec = VmSpec {
         disks: vec![disk(0), raw, disk(2)],
-        cdroms: vec![cdrom(1), cdrom(0)],
+        cdroms: vec![cdrom(1), Cdrom { path: None, device_id: 0 }],
         nics: vec![nic(1), nic(0)],
         networks: vec![network(0, Some(9000)), network(1, None)],
         boot_order: vec![BootDevice::CdRom, BootDevice::Network, BootDevice::HardDisk],
