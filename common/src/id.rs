@@ -103,6 +103,10 @@ typed_ids! {
     InstanceOfferingUuid;
     /// A disk offering.
     DiskOfferingUuid;
+    /// An affinity group.
+    AffinityGroupUuid;
+    /// A VM's membership of an affinity group.
+    AffinityGroupUsageUuid;
     /// A backup storage.
     BackupStorageUuid;
     /// A primary storage.
@@ -131,6 +135,8 @@ typed_ids! {
     NotificationUuid;
     /// Clean-up that a host owes.
     GcJobUuid;
+    /// What shows VMs' consoles.
+    ConsoleProxyAgentUuid;
     /// One command sent to a host agent; a repeat carries the same id.
     OperationId;
 }

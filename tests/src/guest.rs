@@ -13,6 +13,11 @@ impl Console {
         Self { lines: text.lines().map(|line| line.trim_end_matches('\r').to_owned()).collect() }
     }
 
+    /// Whether the guest wrote this line.
+    pub fn says(&self, line: &str) -> bool {
+        self.lines.iter().any(|said| said == line)
+    }
+
     /// How often the guest has come up.
     pub fn boots(&self) -> usize {
         self.ready_lines().count()

@@ -4,6 +4,7 @@
 
 use std::{
     ffi::{CStr, CString, c_char, c_int, c_void},
+    os::fd::{FromRawFd, OwnedFd},
     ptr,
     sync::OnceLock,
     thread,
@@ -101,6 +102,19 @@ impl Drop for Connection {
             tracing::debug!(%error, "closing a connection to libvirt");
         }
     }
+}
+
+/// A new connection to the domain's first graphics device, a stream socket, whatever that listens on. The device asks
+/// whoever comes this way for no password: libvirt has let them in.
+pub fn open_graphics(domain: &Domain) -> Result<OwnedFd, Error> {
+    // SAFETY: the domain's handle is valid for as long as `domain` lives.
+    let descriptor =
+        unsafe { sys::virDomainOpenGraphicsFD(domain.as_ptr(), 0, sys::VIR_DOMAIN_OPEN_GRAPHICS_SKIPAUTH) };
+    if descriptor < 0 {
+        return Err(Error::last_error());
+    }
+    // SAFETY: libvirt has opened the descriptor for its caller, who is to close it; nothing else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
 type EventHandler = Box<dyn Fn(DomainEvent) + Send + Sync>;

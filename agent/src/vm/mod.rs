@@ -39,7 +39,10 @@ use gantry_common::{
     },
     id::{VmUuid, VolumeUuid},
 };
-use tokio::sync::{broadcast, mpsc};
+use tokio::{
+    net::UnixStream,
+    sync::{broadcast, mpsc},
+};
 
 pub use self::start::nvram_path;
 use self::{
@@ -250,9 +253,14 @@ impl VirtualMachines {
         self.0.observer.observe(vm).await
     }
 
-    /// Where the VM's console is reached.
-    pub async fn console_address(&self, vm: VmUuid) -> Result<ConsoleAddress, AgentError> {
+    /// Where VNC viewers reach the VM's console, if it has a port for them.
+    pub async fn console_address(&self, vm: VmUuid) -> Result<Option<ConsoleAddress>, AgentError> {
         console::address(&self.0, vm).await
+    }
+
+    /// Opens the VM's console, whether it has a port or not.
+    pub async fn open_console(&self, vm: VmUuid) -> Result<UnixStream, AgentError> {
+        console::open(&self.0, vm).await
     }
 
     /// Everything there is to see now. To miss nothing, subscribe to the event sink before.

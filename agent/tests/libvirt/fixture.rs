@@ -107,7 +107,7 @@ impl Fixture {
                 anti_spoofing: false,
             }],
             networks: vec![network],
-            console_listen: "127.0.0.1".parse().unwrap(),
+            console_listen: None,
             guest_data: GuestData::default(),
         }
     }

@@ -20,8 +20,6 @@ fn a_guest_starts_pauses_resumes_and_shuts_down() {
         let vm = spec.uuid;
         assert_eq!(fixture.vms.start(spec.clone()).await.unwrap().state, VmState::Running);
         assert_eq!(fixture.vms.start(spec.clone()).await.unwrap().state, VmState::Running);
-        let console = fixture.vms.console_address(vm).await.unwrap();
-        std::net::TcpStream::connect((console.listen, console.port)).unwrap();
         fixture.until_booted(vm).await;
         // What cloud-init goes by.
         let terminal = type_in(vm, "cat /sys/class/dmi/id/product_serial");

@@ -5,10 +5,11 @@ use std::{fmt, pin::Pin, sync::Arc};
 use async_trait::async_trait;
 use futures_util::Stream;
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::id::OperationId;
+use crate::id::{OperationId, VmUuid};
 
 /// The header that carries a command's [`OperationId`].
 pub const OPERATION_HEADER: &str = "x-gantry-operation";
@@ -60,6 +61,19 @@ impl fmt::Debug for Call {
 /// The agent's events, from the moment of subscription on.
 pub type EventStream = Pin<Box<dyn Stream<Item = Event> + Send>>;
 
+/// A VM's screen, keyboard and pointer: a connection that speaks RFB, the VNC protocol. It ends when the VM does.
+pub trait ConsoleStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> ConsoleStream for T {}
+
+/// The `:protocol` of the extended CONNECT that opens a [`ConsoleStream`] at [`console_path`].
+pub const CONSOLE_PROTOCOL: &str = "rfb";
+
+/// The path of a VM's console on its agent.
+pub fn console_path(vm: impl fmt::Display) -> String {
+    format!("/v1/consoles/{vm}")
+}
+
 macro_rules! agent_interface {
     ($($(#[$doc:meta])* $method:ident($command:ident) -> $reply:ty;)*) => {
         /// What a host can do for the management node. Every command is idempotent: done twice, it has the effect of once.
@@ -69,6 +83,9 @@ macro_rules! agent_interface {
 
             /// The host's events. The first is [`Event::Snapshot`]; another one follows at intervals.
             fn events(&self) -> EventStream;
+
+            /// Opens the VM's console. Each call is a connection of its own; several may be open at once.
+            async fn open_console(&self, vm: VmUuid) -> Result<Box<dyn ConsoleStream>, AgentError>;
         }
 
         $(impl Command for $command {
@@ -103,6 +120,12 @@ agent_interface! {
     /// Forgets the management node: configuration and certificate are deleted and the agent ends for good. Refused with
     /// `InUse` while VMs of the node run here.
     retire(Retire) -> ();
+    /// Runs a script on the host, once: repeated after a restart of the agent, it answers what became of the first run.
+    run_script(RunScript) -> ScriptOutcome;
+    /// What an upgrade of the host's packages would do, and what stands in its way.
+    plan_upgrade(PlanUpgrade) -> Upgrade;
+    /// Upgrades the host's packages.
+    upgrade_packages(UpgradePackages) -> Upgrade;
 
     /// Makes a bridge and puts the physical interface into it, keeping the host's own addresses and routes reachable.
     ensure_bridge(EnsureBridge) -> ();
@@ -153,6 +176,6 @@ agent_interface! {
     detach_disk(DetachDisk) -> ();
     /// Looks at the VM now.
     observe_vm(ObserveVm) -> Observation;
-    /// Where the VM's console is reached.
-    console_address(ConsoleAddressOf) -> ConsoleAddress;
+    /// Where VNC viewers reach the VM's console, if it has a port for them.
+    console_address(ConsoleAddressOf) -> Option<ConsoleAddress>;
 }

@@ -38,8 +38,9 @@ pub struct VmSpec {
     pub nics: Vec<Nic>,
     /// The networks the interfaces are on, each once.
     pub networks: Vec<Network>,
-    /// The address the VNC console listens on.
-    pub console_listen: IpAddr,
+    /// The address on which the VNC console has a TCP port. Without one it is reached through the agent alone.
+    #[serde(default)]
+    pub console_listen: Option<IpAddr>,
     /// What the guest is told at 169.254.169.254.
     pub guest_data: GuestData,
 }
@@ -242,7 +243,7 @@ pub struct ConsoleAddressOf {
     pub vm: VmUuid,
 }
 
-/// Where a VM's console is.
+/// Where VNC viewers reach a VM's console.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsoleAddress {
     /// The address it listens on.

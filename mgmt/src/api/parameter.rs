@@ -96,6 +96,7 @@ uuid_types!(
     HostUuid,
     InstanceOfferingUuid,
     DiskOfferingUuid,
+    AffinityGroupUuid,
     BackupStorageUuid,
     PrimaryStorageUuid,
     ImageUuid,
@@ -108,6 +109,7 @@ uuid_types!(
     NicUuid,
     TagUuid,
     NotificationUuid,
+    ConsoleProxyAgentUuid,
     GcJobUuid,
 );
 

@@ -15,7 +15,7 @@ use super::{
     same_call,
 };
 use crate::{
-    api::{Declaration, ParameterKind},
+    api::{Declaration, Origin, ParameterKind},
     clock::Timestamp,
     failure::Failure,
     job::JobOperation,
@@ -74,6 +74,8 @@ pub struct Accepted {
     pub account_uuid: AccountUuid,
     /// Where the result is posted to.
     pub webhook: Option<String>,
+    /// Where the caller reached the node.
+    pub origin: Option<Origin>,
 }
 
 /// Stores the job and starts it. The same call under an id that is known is the same job: nothing is started.
@@ -101,6 +103,7 @@ async fn store_and_start(node: Arc<Node>, accepted: Accepted) -> Result<JobUuid,
         call_digest,
         account_uuid: accepted.account_uuid,
         webhook: accepted.webhook,
+        origin: accepted.origin,
         phase: JobPhase::Waiting,
         step: 0,
         state: Value::Null,
@@ -146,6 +149,7 @@ pub async fn run<O: JobOperation>(node: &Arc<Node>, parameters: Map<String, Valu
         parameters,
         account_uuid: node.admin,
         webhook: None,
+        origin: None,
     };
     let uuid = accept(node, accepted).await?;
     let mut wait = LOOK.0;
@@ -202,6 +206,12 @@ fn seal(node: &Node, declaration: &Declaration, parameters: &mut Map<String, Val
         }
     }
     Ok(())
+}
+
+/// Brings what is sealed in a job's result to light, for the caller.
+pub fn open_result(node: &Node, job: &mut JobRecord) -> Result<(), Failure> {
+    let Some(result) = &mut job.result else { return Ok(()) };
+    node.seal.open_within(result).map_err(|error| Failure::new(ErrorKind::Internal, error.to_string()))
 }
 
 /// A stored job's parameters with their secrets opened.

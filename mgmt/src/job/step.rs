@@ -8,7 +8,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::Run;
-use crate::{api::Declared, failure::Failure, node::Node, store::Tx};
+use crate::{
+    api::{Declared, Origin},
+    failure::Failure,
+    node::Node,
+    store::Tx,
+};
 
 /// An operation that is carried out by job.
 pub trait JobOperation: Declared {
@@ -51,6 +56,8 @@ pub struct Recording<'a, O: JobOperation> {
     pub job: JobUuid,
     /// Who called.
     pub account_uuid: AccountUuid,
+    /// Where the caller reached the node; nothing for the node's own jobs.
+    pub origin: Option<&'a Origin>,
     /// What was asked.
     pub params: &'a O,
     /// What the steps have found out so far.

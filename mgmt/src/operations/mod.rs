@@ -1,10 +1,13 @@
 //! The operations, by the chapters of the published reference: each file holds declarations with their handlers.
 
+mod affinity_group;
 mod backup_storage;
 mod candidates;
 mod catalogue;
 mod changing;
 mod cluster;
+mod cluster_upgrade;
+mod console;
 mod coverage;
 mod disk_offering;
 mod gc_job;
@@ -13,6 +16,8 @@ mod guest_network;
 mod host;
 mod host_capacity;
 mod host_kinds;
+mod host_shell;
+mod host_update;
 mod image;
 mod image_update;
 mod instance_offering;
@@ -46,10 +51,10 @@ pub(crate) use making::require;
 pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES};
 pub(crate) use vm_instance::ExpungeVmInstance;
 
-use std::sync::LazyLock;
+use std::{collections::HashSet, sync::LazyLock};
 
 use crate::{
-    api::{Inventories, InventoryDraft, Operation, inventory_of},
+    api::{Handler, Inventories, InventoryDraft, Operation, inventory_of},
     resource,
 };
 
@@ -65,9 +70,12 @@ pub fn all() -> Vec<Operation> {
         long_job::operations(),
         zone::operations(),
         cluster::operations(),
+        cluster_upgrade::operations(),
         host::operations(),
         host_capacity::operations(),
         host_kinds::operations(),
+        host_shell::operations(),
+        host_update::operations(),
         instance_offering::operations(),
         disk_offering::operations(),
         backup_storage::operations(),
@@ -83,11 +91,23 @@ pub fn all() -> Vec<Operation> {
         ip_address::operations(),
         network_service::operations(),
         vm_instance::operations(),
+        candidates::operations(),
+        affinity_group::operations(),
         volume::operations(),
+        console::operations(),
         tag::operations(),
         planned::operations(),
     ]
     .concat()
+}
+
+/// Whether the operation of that name is more than declared.
+pub fn is_carried_out(name: &str) -> bool {
+    static NAMES: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+        let carried_out = all().into_iter().filter(|operation| !matches!(operation.handler, Handler::Planned));
+        carried_out.map(|operation| operation.declaration.name).collect()
+    });
+    NAMES.contains(name)
 }
 
 /// What answers show that has no resource declaration yet.

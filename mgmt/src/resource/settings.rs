@@ -21,6 +21,8 @@ text_enum! {
         Mevoco = "mevoco",
         /// VM instances.
         Vm = "vm",
+        /// Consoles.
+        Console = "console",
         /// Images.
         Image = "image",
         /// Primary storages.

@@ -10,6 +10,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_settings.sql"),
     include_str!("migrations/0004_query_indexes.sql"),
     include_str!("migrations/0006_discs_and_kept_addresses.sql"),
+    include_str!("migrations/0009_affinity_groups.sql"),
+    include_str!("migrations/0011_consoles.sql"),
 ];
 
 /// Brings the database to this program's version, each step in a transaction of its own.

@@ -7,6 +7,7 @@
 mod addresses;
 mod capacity;
 mod cleanup;
+mod console_access;
 mod discs;
 mod image_cache;
 mod jobs;
@@ -25,6 +26,7 @@ mod writer;
 use std::path::Path;
 
 pub use capacity::*;
+pub use console_access::*;
 pub use jobs::*;
 pub use join_tokens::*;
 use rusqlite::{Connection, OpenFlags};
@@ -120,6 +122,16 @@ impl Store {
 pub struct Tx<'a> {
     // Not to be seen outside this module, or SQL would be written elsewhere.
     connection: &'a Connection,
+}
+
+/// Works on an inventory of its own that is gone afterwards. It does not ask whether what rows refer to is there.
+#[cfg(test)]
+pub fn in_memory<T>(work: impl FnOnce(&Tx<'_>) -> T) -> T {
+    let mut connection = Connection::open_in_memory().unwrap();
+    migrations::run(&mut connection).unwrap();
+    query::equip(&connection).unwrap();
+    connection.pragma_update(None, "foreign_keys", "OFF").unwrap();
+    work(&Tx { connection: &connection })
 }
 
 #[cfg(test)]

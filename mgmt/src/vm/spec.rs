@@ -16,8 +16,8 @@ use crate::{
     failure::Failure,
     network,
     operations::require,
-    resource::{GuestPlatform, VmInstance, VmNic, Volume},
-    settings::Values,
+    resource::{GuestPlatform, Host, VmInstance, VmNic, Volume},
+    settings::{Values, VncListen},
     store::{SqlValue, Tx},
 };
 
@@ -48,6 +48,14 @@ pub fn spec(tx: &Tx<'_>, settings: &Values, vm: VmUuid) -> Result<VmSpec, Failur
         networks.insert(nic.l3_network_uuid, found);
     }
     let cdroms = cd_drives(tx, &vm)?;
+    let host = vm.host_uuid.map(|host| tx.get::<Host>(host)).transpose()?.flatten();
+    let console_listen = match settings.console_listen {
+        VncListen::Nowhere => None,
+        // A name may mean another address on the host itself than to the node.
+        VncListen::ManagementIp => {
+            host.map(|host| host.management_ip.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
+        }
+    };
     Ok(VmSpec {
         uuid: vm.uuid,
         name: vm.name,
@@ -73,7 +81,7 @@ pub fn spec(tx: &Tx<'_>, settings: &Values, vm: VmUuid) -> Result<VmSpec, Failur
             })
             .collect(),
         networks: networks.into_values().collect(),
-        console_listen: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        console_listen,
         guest_data: tags.guest_data,
     })
 }

@@ -33,7 +33,7 @@ pub fn settle_static_ips(tx: &Tx<'_>, vm: &VmInstance) -> Result<(), Failure> {
     let mut kept = release_unwanted(tx, vm.uuid, &nics, &wanted)?;
     for (l3, ip) in wanted {
         let Some(nic) = nics.iter().find(|nic| nic.l3_network_uuid == l3) else {
-            return Err(Failure::argument("systemTags", l3, "staticIp must name an L3 network that the VM is on"));
+            return Err(not_on(l3));
         };
         if nic.ip == ip {
             continue;
@@ -55,6 +55,27 @@ pub fn settle_static_ips(tx: &Tx<'_>, vm: &VmInstance) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Whether a VM that is off would get all the addresses that its tags ask for.
+pub fn check_static_ips(tx: &Tx<'_>, vm: VmUuid) -> Result<(), Failure> {
+    let nics = tx.find::<VmNic>(&[("vm_instance_uuid", vm.to_sql())])?;
+    for (l3, ip) in VmTags::parse(&tx.system_tags(&vm.to_string())?)?.static_ips {
+        let nic = nics.iter().find(|nic| nic.l3_network_uuid == l3).ok_or_else(|| not_on(l3))?;
+        let kept = [
+            ("l3_network_uuid", l3.to_sql()),
+            ("used_for", used_for(vm).to_sql()),
+            ("ip_in_long", ip.to_bits().to_sql()),
+        ];
+        if nic.ip != ip && !tx.is_available(l3, ip)? && tx.count::<UsedIp>(&kept)? == 0 {
+            return Err(Failure::new(ErrorKind::NoAddress, obstacle(tx, l3, ip)?));
+        }
+    }
+    Ok(())
+}
+
+fn not_on(l3: L3NetworkUuid) -> Failure {
+    Failure::argument("systemTags", l3, "staticIp must name an L3 network that the VM is on")
 }
 
 /// Gives back the addresses that are kept for a VM and not asked for any more. Answers the others, by their networks.

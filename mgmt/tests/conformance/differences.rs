@@ -97,6 +97,7 @@ pub const LIMITED: &[(&str, &str)] = &[
     ("AddKVMHost", "username"),
     ("AttachNetworkServiceToL3Network", "networkServices"),
     ("CheckIpAvailability", "ip"),
+    ("CreateInstanceOffering", "type"),
     ("CreateL3Network", "dnsDomain"),
     ("DetachNetworkServiceFromL3Network", "networkServices"),
     ("GetFreeIp", "limit"),

@@ -1,8 +1,11 @@
 //! A host whose commands do what a test tells them.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -10,11 +13,16 @@ use futures_util::{StreamExt, stream};
 use gantry_agent::image::Images;
 use gantry_common::{agent::*, id::VmUuid};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, broadcast};
+use tokio::{
+    io::{DuplexStream, duplex},
+    sync::{Notify, broadcast},
+};
 use tokio_stream::wrappers::BroadcastStream;
 
 /// The host. Images are handled by the agent's own code where there are any; `pause_vm` waits for `gate`, `measure_volume`
 /// reports progress until it is cancelled, `delete_volume` notes the path and `set_nics` the interfaces unless it refuses.
+/// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses. `start_vm` and `reboot_vm` note
+/// the size that the VM gets.
 pub struct Double {
     pub deleted: Mutex<Vec<String>>,
     /// The interfaces of its VM, as it was last told.
@@ -25,8 +33,14 @@ pub struct Double {
     pub gate: Notify,
     pub begun: Notify,
     pub pauses: AtomicU64,
+    /// Processors and memory of each VM that runs.
+    pub sizes: Mutex<HashMap<VmUuid, (u32, u64)>>,
     pub told: broadcast::Sender<Event>,
     pub images: Option<Images>,
+    /// The state in which every VM is seen, where there is any.
+    pub vm_state: Mutex<Option<VmState>>,
+    screens: Mutex<VecDeque<(VmUuid, DuplexStream)>>,
+    screen_opened: Notify,
 }
 
 impl Double {
@@ -44,9 +58,29 @@ impl Double {
             gate: Notify::new(),
             begun: Notify::new(),
             pauses: AtomicU64::new(0),
+            sizes: Mutex::default(),
             told,
             images,
+            vm_state: Mutex::default(),
+            screens: Mutex::default(),
+            screen_opened: Notify::new(),
         }
+    }
+
+    /// The next console that is opened, from the VM's side.
+    pub async fn screen(&self) -> (VmUuid, DuplexStream) {
+        loop {
+            let opened = self.screen_opened.notified();
+            if let Some(screen) = self.screens.lock().pop_front() {
+                return screen;
+            }
+            opened.await;
+        }
+    }
+
+    fn run(&self, spec: &VmSpec) -> Observation {
+        self.sizes.lock().insert(spec.uuid, (spec.cpu_num, spec.memory_bytes));
+        Observation { vm: spec.uuid, state: VmState::Running, revision: 1 }
     }
 
     pub fn tell(&self, revision: u64) {
@@ -109,6 +143,14 @@ macro_rules! double {
                 Ok(Observation { vm: command.vm, state: VmState::Paused, revision })
             }
 
+            async fn start_vm(&self, _: Call, command: StartVm) -> Result<Observation, AgentError> {
+                Ok(self.run(&command.vm))
+            }
+
+            async fn reboot_vm(&self, _: Call, command: RebootVm) -> Result<Observation, AgentError> {
+                Ok(self.run(&command.vm))
+            }
+
             async fn measure_volume(&self, call: Call, _: MeasureVolume) -> Result<VolumeSize, AgentError> {
                 call.report(1, Some(2));
                 call.cancelled.cancelled().await;
@@ -140,6 +182,23 @@ macro_rules! double {
                 Ok(())
             }
 
+            async fn observe_vm(&self, _: Call, command: ObserveVm) -> Result<Observation, AgentError> {
+                let missing = AgentError::NotFound { what: "VM".to_owned(), name: command.vm.to_string() };
+                let state = (*self.vm_state.lock()).ok_or(missing)?;
+                Ok(Observation { vm: command.vm, state, revision: 1 })
+            }
+
+            async fn open_console(&self, vm: VmUuid) -> Result<Box<dyn ConsoleStream>, AgentError> {
+                let state = self.vm_state.lock().unwrap_or(VmState::Absent);
+                if state == VmState::Absent {
+                    return Err(AgentError::VmState { vm, state, remedy: "start it".to_owned() });
+                }
+                let (ours, theirs) = duplex(64 << 10);
+                self.screens.lock().push_back((vm, ours));
+                self.screen_opened.notify_one();
+                Ok(Box::new(theirs))
+            }
+
             fn events(&self) -> EventStream {
                 let told = BroadcastStream::new(self.told.subscribe()).filter_map(async |event| event.ok());
                 stream::iter([snapshot()]).chain(told).boxed()
@@ -150,6 +209,9 @@ macro_rules! double {
 
 double! {
     retire(Retire) -> ();
+    run_script(RunScript) -> ScriptOutcome;
+    plan_upgrade(PlanUpgrade) -> Upgrade;
+    upgrade_packages(UpgradePackages) -> Upgrade;
     ensure_bridge(EnsureBridge) -> ();
     remove_bridge(RemoveBridge) -> ();
     ensure_network(EnsureNetwork) -> ();
@@ -157,12 +219,11 @@ double! {
     create_volume(CreateVolume) -> VolumeSize;
     cache_image(CacheImage) -> ImageFacts;
     evict_image(EvictImage) -> ();
-    start_vm(StartVm) -> Observation;
     stop_vm(StopVm) -> Observation;
-    reboot_vm(RebootVm) -> Observation;
     resume_vm(ResumeVm) -> Observation;
     attach_disk(AttachDisk) -> ();
     detach_disk(DetachDisk) -> ();
     observe_vm(ObserveVm) -> Observation;
     console_address(ConsoleAddressOf) -> ConsoleAddress;
+    console_address(ConsoleAddressOf) -> Option<ConsoleAddress>;
 }

@@ -2,9 +2,12 @@
 #![allow(missing_docs, dead_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that meets the unexpected ends")]
 
+mod affinity_groups;
 mod api;
+mod candidates;
 mod changing;
 mod clean_up;
+mod consoles;
 #[path = "../hosts/double.rs"]
 mod double;
 mod expunging;
@@ -15,6 +18,7 @@ mod notifications;
 #[path = "../served/node.rs"]
 mod served_node;
 mod settings;
+mod sizes;
 mod static_ips;
 mod storages;
 mod tags;

@@ -11,12 +11,9 @@ use super::super::making::require;
 use crate::{
     failure::Failure,
     job::{JobOperation, Run},
-    resource::{
-        BackupStorage, BackupStorageZoneRef, ConnectionStatus, Host, Image, ImageBackupStorageRef, Machine,
-        PrimaryStorage,
-    },
-    store::{SqlValue, Tx},
-    vm::cached_path,
+    resource::{Host, Image, Machine, PrimaryStorage},
+    store::Tx,
+    vm::{cached_path, image_copy},
 };
 
 /// How an image gets into the cache of a primary storage on a host.
@@ -33,43 +30,26 @@ impl Caching {
     /// From which backup storage of the host's zone the image comes, and where it goes.
     pub fn plan(tx: &Tx<'_>, image: &Image, storage: &PrimaryStorage, host: HostUuid) -> Result<Self, Failure> {
         let zone = require::<Host>(tx, "hostUuid", host)?.zone_uuid;
-        let mut reason = "it is in no backup storage".to_owned();
-        for copy in tx.find::<ImageBackupStorageRef>(&[("image_uuid", image.uuid.to_sql())])? {
-            let backup = require::<BackupStorage>(tx, "backupStorageUuid", copy.backup_storage_uuid)?;
-            let link = [("backup_storage_uuid", backup.uuid.to_sql()), ("zone_uuid", zone.to_sql())];
-            if tx.count::<BackupStorageZoneRef>(&link)? == 0 {
-                reason = format!(
-                    "backup storage '{}' is not attached to the zone: use AttachBackupStorageToZone",
-                    backup.name
-                );
-                continue;
-            }
-            if backup.status != ConnectionStatus::Connected && !tx.is_cached(image.uuid, storage.uuid, host)? {
-                reason = format!("backup storage '{}' is {}", backup.name, backup.status);
-                continue;
-            }
-            let machine = require::<Machine>(tx, "machineUuid", backup.machine_uuid)?;
-            let peer = Peer { host: machine.uuid, address: machine.address, port: machine.port };
-            let command = CacheImage {
-                image: image.uuid,
-                peer: (machine.uuid != host).then_some(peer),
-                source_root: backup.url,
-                source_path: copy.install_path,
-                md5: image.md5_sum.clone().unwrap_or_default(),
-                format: match image.format.as_str() {
-                    "iso" => ImageFormat::Iso,
-                    "raw" => ImageFormat::Raw,
-                    _ => ImageFormat::Qcow2,
-                },
-                root: storage.url.clone(),
-                path: cached_path(storage, image),
-            };
-            return Ok(Self { command, storage: storage.uuid, host, actual_bytes: None });
-        }
-        Err(Failure::new(
-            ErrorKind::StateForbids,
-            format!("image '{}' cannot be brought to the host: {reason}", image.name),
-        ))
+        let is_cached = tx.is_cached(image.uuid, storage.uuid, host)?;
+        let (backup, copy) =
+            image_copy(tx, image, zone, is_cached)?.map_err(|reason| Failure::new(ErrorKind::StateForbids, reason))?;
+        let machine = require::<Machine>(tx, "machineUuid", backup.machine_uuid)?;
+        let peer = Peer { host: machine.uuid, address: machine.address, port: machine.port };
+        let command = CacheImage {
+            image: image.uuid,
+            peer: (machine.uuid != host).then_some(peer),
+            source_root: backup.url,
+            source_path: copy.install_path,
+            md5: image.md5_sum.clone().unwrap_or_default(),
+            format: match image.format.as_str() {
+                "iso" => ImageFormat::Iso,
+                "raw" => ImageFormat::Raw,
+                _ => ImageFormat::Qcow2,
+            },
+            root: storage.url.clone(),
+            path: cached_path(storage, image),
+        };
+        Ok(Self { command, storage: storage.uuid, host, actual_bytes: None })
     }
 
     /// Brings the image; that is all its step does. An image that is there already is only checked.

@@ -135,7 +135,7 @@ pub fn check_attachable(tx: &Tx<'_>, vm: &VmInstance, l3: &L3Network) -> Result<
             return Ok(());
         }
     }
-    Err(no_address(&l3.name))
+    Err(no_address(&l3.name, None))
 }
 
 operation! {

@@ -10,7 +10,7 @@ use gantry_common::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::super::{making::require, network_service::take_service_address};
+use super::super::{affinity_group::expel, making::require, network_service::take_service_address};
 use crate::{
     clock::Timestamp,
     failure::Failure,
@@ -41,12 +41,33 @@ pub fn make_nics(tx: &Tx<'_>, vm: VmUuid, l3_networks: &[L3NetworkUuid], tags: &
         }
     }
     for (device_id, l3_uuid) in (0..).zip(l3_networks) {
-        let l3 = require::<L3Network>(tx, "l3NetworkUuids", *l3_uuid)?;
+        let l3 = usable_l3(tx, *l3_uuid)?;
         let address =
             NicAddress { ip: tags.static_ips.get(l3_uuid).copied(), mac: tags.custom_macs.get(l3_uuid).copied() };
         make_nic(tx, vm, l3, device_id, &address)?;
     }
     Ok(())
+}
+
+/// An L3 network that VMs may join.
+pub fn usable_l3(tx: &Tx<'_>, uuid: L3NetworkUuid) -> Result<L3Network, Failure> {
+    let l3 = require::<L3Network>(tx, "l3NetworkUuids", uuid)?;
+    if l3.state != AdminState::Enabled {
+        return Err(Failure::new(
+            ErrorKind::StateForbids,
+            format!("L3 network '{}' is {}: enable it", l3.name, l3.state),
+        ));
+    }
+    Ok(l3)
+}
+
+/// An L3 network has no address for a VM, or not the one it asks for.
+pub fn no_address(l3_network: &str, wanted: Option<Ipv4Addr>) -> Failure {
+    let details = match wanted {
+        Some(ip) => format!("{ip} is taken, or in no range of L3 network '{l3_network}': choose another staticIp"),
+        None => format!("L3 network '{l3_network}' has no free address: add a range with AddIpRange"),
+    };
+    Failure::new(ErrorKind::NoAddress, details)
 }
 
 /// What is asked of a new interface's addresses.
@@ -64,17 +85,11 @@ pub fn make_nic(
     device_id: u32,
     address: &NicAddress,
 ) -> Result<NicUuid, Failure> {
-    if l3.state != AdminState::Enabled {
-        return Err(Failure::new(
-            ErrorKind::StateForbids,
-            format!("L3 network '{}' is {}: enable it", l3.name, l3.state),
-        ));
-    }
     let (name, l3_uuid) = (l3.name.clone(), l3.uuid);
     take_service_address(tx, l3)?;
     let used = match address.ip {
         Some(ip) => vm::take(tx, l3_uuid, ip, vm)?,
-        None => tx.take_address(l3_uuid, None, &vm::used_for(vm))?.ok_or_else(|| no_address(&name))?,
+        None => tx.take_address(l3_uuid, None, &vm::used_for(vm))?.ok_or_else(|| no_address(&name, None))?,
     };
     let uuid = NicUuid::random();
     let now = Timestamp::now();
@@ -94,12 +109,6 @@ pub fn make_nic(
         last_op_date: now,
     })?;
     Ok(uuid)
-}
-
-/// An L3 network has no address to give.
-pub fn no_address(l3_network: &str) -> Failure {
-    let details = format!("L3 network '{l3_network}' has no free address: add a range with AddIpRange");
-    Failure::new(ErrorKind::NoAddress, details)
 }
 
 /// Takes an interface from a VM, with its address and with what the VM's tags ask for on its network. The default route
@@ -150,6 +159,7 @@ fn choose_mac(tx: &Tx<'_>, wanted: Option<MacAddress>) -> Result<MacAddress, Fai
 pub fn forget_vm(tx: &Tx<'_>, vm: VmUuid) -> Result<(), Failure> {
     let of_vm = [("vm_instance_uuid", vm.to_sql())];
     tx.release_host(vm)?;
+    expel(tx, vm)?;
     for nic in tx.find::<VmNic>(&of_vm)? {
         tx.delete::<VmNic>(nic.uuid)?;
         tx.release_address(nic.used_ip_uuid)?;
