@@ -42,6 +42,11 @@ impl Call {
     pub fn act(path: &str, action: &str, params: &Value) -> Self {
         Self { method: "PUT", path: path.to_owned(), body: json!({ action: params }) }
     }
+
+    /// A DELETE.
+    pub fn delete(path: &str) -> Self {
+        Self { method: "DELETE", path: path.to_owned(), body: json!({}) }
+    }
 }
 
 /// A logged-in client.
