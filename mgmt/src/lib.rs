@@ -23,3 +23,4 @@ pub mod settings;
 pub mod store;
 pub mod tags;
 pub mod vm;
+pub mod volume;

@@ -344,6 +344,7 @@ async fn join(store: &Store, uuid: NodeUuid, listen: SocketAddr) -> Result<(), F
                 .record(tx, &Values::load(tx)?)?;
             }
             tx.reset_cleanups()?;
+            tx.drop_lost_cache_claims()?;
             let joined = ManagementNode { uuid, host_name, join_date: now, heart_beat: now };
             if !tx.save(&joined)? {
                 tx.insert(&joined)?;

@@ -94,15 +94,13 @@ impl Page {
     /// # Panics
     /// When it has none.
     pub fn value_of(&mut self, expression: &str) -> Value {
-        let evaluated = self.call("Runtime.evaluate", &json!({ "expression": expression, "returnByValue": true }));
-        assert!(evaluated.get("exceptionDetails").is_none(), "{expression}: {evaluated}");
-        evaluated["result"]["value"].clone()
+        self.try_value_of(expression).unwrap_or_else(|error| panic!("{expression}: {error}"))
     }
 
-    /// Waits until an expression is true.
+    /// Waits until an expression is true; in a page that is still being loaded it may have no value.
     pub fn becomes(&mut self, expression: &str) {
         quietly(&format!("the page: {expression}"), ALWAYS, || {
-            (self.value_of(expression) == json!(true)).then_some(())
+            (self.try_value_of(expression) == Ok(json!(true))).then_some(())
         });
     }
 
@@ -133,13 +131,24 @@ impl Page {
     /// # Panics
     /// When it cannot be written.
     pub fn keep_picture(&mut self, name: &str) -> PathBuf {
-        let taken = self.call("Page.captureScreenshot", &json!({ "format": "png" }));
-        let picture = STANDARD.decode(taken["data"].as_str().unwrap()).unwrap();
+        self.try_picture(name).unwrap()
+    }
+
+    fn try_picture(&mut self, name: &str) -> Result<PathBuf, String> {
+        let taken = self.try_call("Page.captureScreenshot", &json!({ "format": "png" }))?;
+        let picture = STANDARD.decode(taken["data"].as_str().unwrap_or_default()).map_err(|error| error.to_string())?;
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/browser");
-        std::fs::create_dir_all(&directory).unwrap();
         let path = directory.join(format!("{name}.png"));
-        std::fs::write(&path, picture).unwrap();
-        path
+        let written = std::fs::create_dir_all(&directory).and_then(|()| std::fs::write(&path, picture));
+        written.map(|()| path).map_err(|error| error.to_string())
+    }
+
+    fn try_value_of(&mut self, expression: &str) -> Result<Value, Value> {
+        let evaluated = self.call("Runtime.evaluate", &json!({ "expression": expression, "returnByValue": true }));
+        match evaluated.get("exceptionDetails") {
+            Some(exception) => Err(exception.clone()),
+            None => Ok(evaluated["result"]["value"].clone()),
+        }
     }
 
     fn press(&mut self, kind: &str, name: &str, code: &str, modifiers: u8) {
@@ -148,22 +157,33 @@ impl Page {
     }
 
     fn call(&mut self, method: &str, params: &Value) -> Value {
+        self.try_call(method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    fn try_call(&mut self, method: &str, params: &Value) -> Result<Value, String> {
         self.last_call += 1;
         let call = json!({ "id": self.last_call, "method": method, "params": params });
-        self.devtools.send(Message::text(call.to_string())).unwrap();
+        self.devtools.send(Message::text(call.to_string())).map_err(|error| error.to_string())?;
         loop {
-            let Message::Text(text) = self.devtools.read().unwrap() else { continue };
-            let said: Value = serde_json::from_str(&text).unwrap();
+            let Message::Text(text) = self.devtools.read().map_err(|error| error.to_string())? else { continue };
+            let said: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
             if said["id"] == json!(self.last_call) {
-                assert!(said.get("error").is_none(), "{method}: {said}");
-                return said["result"].clone();
+                return if said.get("error").is_some() { Err(said.to_string()) } else { Ok(said["result"].clone()) };
             }
             let complaint = match said["method"].as_str() {
-                Some("Log.entryAdded") => &said["params"]["entry"],
+                Some("Log.entryAdded") if said["params"]["entry"]["level"] == "error" => &said["params"]["entry"],
                 Some("Runtime.exceptionThrown") => &said["params"]["exceptionDetails"],
                 _ => continue,
             };
             self.complaints.push(complaint.to_string());
+        }
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("---- page: {:?}; the browser complained: {:?}", self.try_picture("failed"), self.complaints);
         }
     }
 }

@@ -13,9 +13,9 @@ impl Console {
         Self { lines: text.lines().map(|line| line.trim_end_matches('\r').to_owned()).collect() }
     }
 
-    /// Whether the guest wrote this line.
-    pub fn says(&self, line: &str) -> bool {
-        self.lines.iter().any(|said| said == line)
+    /// Whether the guest wrote this, as a line of its own or after a shell's prompt and whatever that has its terminal do.
+    pub fn says(&self, text: &str) -> bool {
+        self.lines.iter().any(|line| line.ends_with(text))
     }
 
     /// How often the guest has come up.

@@ -248,6 +248,24 @@ impl VirtualMachines {
         .await
     }
 
+    /// Makes a volume's disk larger: by QEMU where the VM runs with it, else `at_rest`, during which the VM does not start.
+    pub async fn resize_disk(
+        &self,
+        vm: VmUuid,
+        volume: VolumeUuid,
+        size_bytes: u64,
+        at_rest: impl Future<Output = Result<(), AgentError>> + Send + 'static,
+    ) -> Result<(), AgentError> {
+        self.run(async move |host| {
+            let _turn = host.turns.of(vm).await;
+            match disks::find(&host, vm, volume).await? {
+                Some(target) => disks::resize(&host, vm, target, size_bytes).await,
+                None => at_rest.await,
+            }
+        })
+        .await
+    }
+
     /// Looks at the VM now.
     pub async fn observe(&self, vm: VmUuid) -> Result<Observation, AgentError> {
         self.0.observer.observe(vm).await

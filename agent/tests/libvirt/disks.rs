@@ -62,6 +62,15 @@ fn a_disk_comes_and_goes_with_what_was_written_on_it() {
         fixture.until_printed(vm, "written 131072").await;
         fixture.until_printed(vm, &disk.volume.to_string()[..20]).await;
         drop(terminal);
+        let at_rest = || async { unreachable!("the guest has the disk") };
+        for _ in 0..2 {
+            fixture.vms.resize_disk(vm, disk.volume, 96 << 20, at_rest()).await.unwrap();
+        }
+        let smaller = fixture.vms.resize_disk(vm, disk.volume, 64 << 20, at_rest()).await;
+        assert!(matches!(smaller, Err(AgentError::InvalidArgument { .. })), "{smaller:?}");
+        let terminal = type_in(vm, "echo grown to $(cat /sys/block/vdb/size)");
+        fixture.until_printed(vm, "grown to 196608").await;
+        drop(terminal);
         for _ in 0..2 {
             fixture.vms.detach_disk(vm, disk.volume).await.unwrap();
             assert!(!disks(vm).contains(&disk.path));

@@ -17,6 +17,9 @@ pub const OPERATION_HEADER: &str = "x-gantry-operation";
 /// The TCP port an agent listens on unless it is configured otherwise.
 pub const DEFAULT_PORT: u16 = 7272;
 
+/// The TCP port on which an image store's host serves exported images unless it is configured otherwise.
+pub const DEFAULT_EXPORT_PORT: u16 = 7273;
+
 /// A command and the type of its reply.
 pub trait Command: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The command's name in the path `/v1/commands/{name}`.
@@ -142,8 +145,19 @@ agent_interface! {
     create_volume(CreateVolume) -> VolumeSize;
     /// Deletes a volume, its temporary files included. A volume that is not there is a success.
     delete_volume(DeleteVolume) -> ();
+    /// Makes a volume larger, also while a VM has it open, whose guest sees the new size then. One that has the size is left
+    /// as it is; one that is larger is refused.
+    resize_volume(ResizeVolume) -> VolumeSize;
+    /// Makes a self-contained copy of a volume that no VM has open.
+    flatten_volume(FlattenVolume) -> VolumeSize;
     /// How large a volume is.
     measure_volume(MeasureVolume) -> VolumeSize;
+    /// What a storage holds: its capacity, what its files take, the images in its cache.
+    survey_storage(SurveyStorage) -> StorageSurvey;
+    /// Lets one host fetch a volume or a cached image. Refused with `InUse` while a VM has the volume open.
+    offer_file(OfferFile) -> OfferedFile;
+    /// Makes a copy of an offered volume, of this host or of a peer.
+    copy_volume(CopyVolume) -> VolumeSize;
 
     /// Brings an image from a URL into this host's image store: downloaded, checked, measured.
     add_image(AddImage) -> ImageFacts;
@@ -153,6 +167,19 @@ agent_interface! {
     cache_image(CacheImage) -> ImageFacts;
     /// Deletes an image from a primary storage's image cache, unless a volume still stands on it.
     evict_image(EvictImage) -> ();
+
+    /// Brings a file of a storage, here or on a peer, into this host's image store; only what is missing travels.
+    fetch_image(FetchImage) -> FetchedImage;
+    /// Measures an image of this host's image store.
+    measure_image(MeasureImage) -> ImageFacts;
+    /// Has an image of this host's image store served over HTTP.
+    export_image(ExportImage) -> ExportedImage;
+    /// Has an image served over HTTP no more. One that is not exported is a success.
+    end_export(EndExport) -> ();
+    /// Which images are in this host's image store.
+    survey_image_store(SurveyImageStore) -> ImageStoreSurvey;
+    /// Removes from this host's image store what nothing needs.
+    reclaim_space(ReclaimSpace) -> ReclaimedSpace;
 
     /// Starts the VM, its networks and leases included. A VM that runs already is left running.
     start_vm(StartVm) -> Observation;

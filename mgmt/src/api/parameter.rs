@@ -101,6 +101,7 @@ uuid_types!(
     PrimaryStorageUuid,
     ImageUuid,
     VolumeUuid,
+    VolumeSnapshotUuid,
     L2NetworkUuid,
     L3NetworkUuid,
     IpRangeUuid,

@@ -27,6 +27,7 @@ use std::path::Path;
 
 pub use capacity::*;
 pub use console_access::*;
+pub use image_cache::*;
 pub use jobs::*;
 pub use join_tokens::*;
 use rusqlite::{Connection, OpenFlags};

@@ -180,6 +180,7 @@ texts!(
     id::TagUuid,
     id::NotificationUuid,
     id::GcJobUuid,
+    id::ShareableVolumeRefUuid,
     id::ConsoleProxyAgentUuid,
     id::OperationId,
 );

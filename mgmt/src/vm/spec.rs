@@ -86,7 +86,8 @@ pub fn spec(tx: &Tx<'_>, settings: &Values, vm: VmUuid) -> Result<VmSpec, Failur
     })
 }
 
-fn platform(platform: GuestPlatform) -> Platform {
+/// The platform as hosts know it.
+pub fn platform(platform: GuestPlatform) -> Platform {
     match platform {
         GuestPlatform::Linux => Platform::Linux,
         GuestPlatform::Windows => Platform::Windows,

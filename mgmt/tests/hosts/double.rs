@@ -19,16 +19,26 @@ use tokio::{
 };
 use tokio_stream::wrappers::BroadcastStream;
 
+#[path = "disks.rs"]
+mod disks;
+
+pub use disks::Disks;
+
 /// The host. Images are handled by the agent's own code where there are any; `pause_vm` waits for `gate`, `measure_volume`
 /// reports progress until it is cancelled, `delete_volume` notes the path and `set_nics` the interfaces unless it refuses.
+/// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses. With `disks`, there are volumes.
 /// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses. `start_vm` and `reboot_vm` note
 /// the size that the VM gets.
+/// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses, and `evict_image` waits for `gate`.
+/// `start_vm` and `reboot_vm` note the size that the VM gets.
 pub struct Double {
     pub deleted: Mutex<Vec<String>>,
     /// The interfaces of its VM, as it was last told.
     pub nics: Mutex<Vec<Nic>>,
     /// What every storage has, where there are any.
     pub capacity: Mutex<Option<StorageCapacity>>,
+    /// What is in the cache of every storage.
+    pub cached: Mutex<Vec<CachedImage>>,
     pub refuses: AtomicBool,
     pub gate: Notify,
     pub begun: Notify,
@@ -37,6 +47,7 @@ pub struct Double {
     pub sizes: Mutex<HashMap<VmUuid, (u32, u64)>>,
     pub told: broadcast::Sender<Event>,
     pub images: Option<Images>,
+    pub disks: Mutex<Option<Disks>>,
     /// The state in which every VM is seen, where there is any.
     pub vm_state: Mutex<Option<VmState>>,
     screens: Mutex<VecDeque<(VmUuid, DuplexStream)>>,
@@ -54,6 +65,7 @@ impl Double {
             deleted: Mutex::default(),
             nics: Mutex::default(),
             capacity: Mutex::default(),
+            cached: Mutex::default(),
             refuses: AtomicBool::new(false),
             gate: Notify::new(),
             begun: Notify::new(),
@@ -61,6 +73,7 @@ impl Double {
             sizes: Mutex::default(),
             told,
             images,
+            disks: Mutex::default(),
             vm_state: Mutex::default(),
             screens: Mutex::default(),
             screen_opened: Notify::new(),
@@ -112,6 +125,10 @@ pub fn snapshot() -> Event {
     Event::Snapshot(Box::new(Snapshot { facts: facts(), vms: Some(vec![]), foreign: vec![], revision: 0 }))
 }
 
+fn no_disks() -> AgentError {
+    AgentError::NotFound { what: "command of the double".to_owned(), name: "volumes".to_owned() }
+}
+
 fn no_images() -> AgentError {
     AgentError::NotFound { what: "image store".to_owned(), name: "double".to_owned() }
 }
@@ -136,11 +153,47 @@ macro_rules! double {
                 self.images.as_ref().ok_or_else(no_images)?.delete_image(&call, command).await
             }
 
+            async fn fetch_image(&self, call: Call, command: FetchImage) -> Result<FetchedImage, AgentError> {
+                self.images.as_ref().ok_or_else(no_images)?.fetch_image(&call, command).await
+            }
+
+            async fn measure_image(&self, _: Call, command: MeasureImage) -> Result<ImageFacts, AgentError> {
+                self.images.as_ref().ok_or_else(no_images)?.measure_image(command).await
+            }
+
+            async fn survey_image_store(
+                &self,
+                _: Call,
+                command: SurveyImageStore,
+            ) -> Result<ImageStoreSurvey, AgentError> {
+                self.images.as_ref().ok_or_else(no_images)?.survey_image_store(command).await
+            }
+
+            async fn reclaim_space(&self, call: Call, command: ReclaimSpace) -> Result<ReclaimedSpace, AgentError> {
+                self.images.as_ref().ok_or_else(no_images)?.reclaim_space(&call, command).await
+            }
+
             async fn pause_vm(&self, _: Call, command: PauseVm) -> Result<Observation, AgentError> {
                 let revision = self.pauses.fetch_add(1, Ordering::SeqCst) + 1;
                 self.begun.notify_one();
                 self.gate.notified().await;
                 Ok(Observation { vm: command.vm, state: VmState::Paused, revision })
+            }
+
+            async fn create_volume(&self, _: Call, command: CreateVolume) -> Result<VolumeSize, AgentError> {
+                self.disks.lock().as_mut().ok_or_else(no_disks)?.create(command)
+            }
+
+            async fn resize_volume(&self, _: Call, command: ResizeVolume) -> Result<VolumeSize, AgentError> {
+                self.disks.lock().as_mut().ok_or_else(no_disks)?.resize(command)
+            }
+
+            async fn attach_disk(&self, _: Call, command: AttachDisk) -> Result<(), AgentError> {
+                self.disks.lock().as_mut().ok_or_else(no_disks)?.attach(command)
+            }
+
+            async fn detach_disk(&self, _: Call, command: DetachDisk) -> Result<(), AgentError> {
+                self.disks.lock().as_mut().ok_or_else(no_disks)?.detach(command)
             }
 
             async fn start_vm(&self, _: Call, command: StartVm) -> Result<Observation, AgentError> {
@@ -151,7 +204,10 @@ macro_rules! double {
                 Ok(self.run(&command.vm))
             }
 
-            async fn measure_volume(&self, call: Call, _: MeasureVolume) -> Result<VolumeSize, AgentError> {
+            async fn measure_volume(&self, call: Call, command: MeasureVolume) -> Result<VolumeSize, AgentError> {
+                if let Some(disks) = &*self.disks.lock() {
+                    return disks.measure(&command.path);
+                }
                 call.report(1, Some(2));
                 call.cancelled.cancelled().await;
                 Err(AgentError::Cancelled)
@@ -162,9 +218,29 @@ macro_rules! double {
                 (*self.capacity.lock()).ok_or(missing)
             }
 
+            async fn survey_storage(&self, call: Call, command: SurveyStorage) -> Result<StorageSurvey, AgentError> {
+                let capacity = self.open_storage(call, OpenStorage { root: command.root }).await?;
+                let cached_images = self.cached.lock().clone();
+                let used_bytes = cached_images.iter().map(|image| image.actual_bytes).sum();
+                Ok(StorageSurvey { capacity, used_bytes, cached_images })
+            }
+
+            async fn evict_image(&self, _: Call, command: EvictImage) -> Result<(), AgentError> {
+                if self.refuses.load(Ordering::SeqCst) {
+                    return Err(AgentError::InUse { what: command.path, user: "a volume of the double".to_owned() });
+                }
+                self.begun.notify_one();
+                self.gate.notified().await;
+                self.cached.lock().retain(|image| image.path != command.path);
+                Ok(())
+            }
+
             async fn delete_volume(&self, _: Call, command: DeleteVolume) -> Result<(), AgentError> {
                 if self.refuses.load(Ordering::SeqCst) {
                     return Err(AgentError::Internal { reason: "the double refuses".to_owned() });
+                }
+                if let Some(disks) = &mut *self.disks.lock() {
+                    disks.files.remove(&command.path);
                 }
                 self.deleted.lock().push(command.path);
                 Ok(())
@@ -217,13 +293,13 @@ double! {
     ensure_network(EnsureNetwork) -> ();
     remove_network(RemoveNetwork) -> ();
     create_volume(CreateVolume) -> VolumeSize;
+    offer_file(OfferFile) -> OfferedFile;
+    copy_volume(CopyVolume) -> VolumeSize;
+    flatten_volume(FlattenVolume) -> VolumeSize;
+    export_image(ExportImage) -> ExportedImage;
+    end_export(EndExport) -> ();
     cache_image(CacheImage) -> ImageFacts;
-    evict_image(EvictImage) -> ();
     stop_vm(StopVm) -> Observation;
     resume_vm(ResumeVm) -> Observation;
-    attach_disk(AttachDisk) -> ();
-    detach_disk(DetachDisk) -> ();
-    observe_vm(ObserveVm) -> Observation;
-    console_address(ConsoleAddressOf) -> ConsoleAddress;
     console_address(ConsoleAddressOf) -> Option<ConsoleAddress>;
 }

@@ -47,6 +47,10 @@ impl Api {
         self.call(Method::PUT, "/accounts/login", login()).await
     }
 
+    pub fn session(&self) -> &str {
+        &self.session
+    }
+
     pub async fn log_out(&self) {
         self.delete(&format!("/accounts/sessions/{}", self.session)).await.unwrap();
     }

@@ -1,15 +1,19 @@
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::{SinkExt, StreamExt};
 use gantry_common::{
     agent::VmState,
-    id::{HostUuid, VmUuid},
+    id::{HostUuid, JobUuid, VmUuid},
 };
 use gantry_mgmt::{
     failure::Failure,
     resource::{VmInstance, VmInstanceState},
 };
 use http::Method;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
@@ -223,6 +227,35 @@ async fn a_token_is_stored_nowhere_and_outlives_its_session() {
     }
     site.api.log_out().await;
     let _viewer = site.connect(token).await;
+    timeout(PATIENCE, site.agent.double.screen()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_is_sealed_in_its_job_and_open_to_whoever_polls_or_is_posted_to() {
+    let site = Site::start().await;
+    let (post, posted) = tokio::sync::oneshot::channel();
+    let post = Arc::new(Mutex::new(Some(post)));
+    let receiver = axum::Router::new().fallback(async move |body: String| {
+        post.lock().take().unwrap().send(body).unwrap();
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hook = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, receiver).await });
+
+    let job = JobUuid::random();
+    let call = reqwest::Client::new()
+        .post(format!("http://{}/zstack/v1/consoles", site.api.address))
+        .header("authorization", format!("OAuth {}", site.api.session()))
+        .header("x-job-uuid", job.to_string())
+        .header("x-web-hook", hook)
+        .body(json!({ "params": { "vmInstanceUuid": site.vm } }).to_string());
+    assert_eq!(call.send().await.unwrap().status(), 202);
+    let posted: Value = serde_json::from_str(&timeout(PATIENCE, posted).await.unwrap().unwrap()).unwrap();
+    let token = posted["inventory"]["token"].as_str().unwrap();
+    assert_eq!(site.api.get(&format!("/api-jobs/{job}")).await, posted);
+    let stored = site.api.node.store.read(move |tx| tx.job(job).map_err(Failure::from)).await.unwrap().unwrap();
+    assert!(!stored.result.unwrap().to_string().contains(token));
+    site.connect(token).await;
     timeout(PATIENCE, site.agent.double.screen()).await.unwrap();
 }
 

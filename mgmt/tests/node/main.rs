@@ -11,7 +11,9 @@ mod consoles;
 #[path = "../hosts/double.rs"]
 mod double;
 mod expunging;
+mod image_cache;
 mod l3_networks;
+mod local_volumes;
 mod nics;
 mod notifications;
 #[allow(dead_code, reason = "each suite uses a part of it")]
@@ -22,6 +24,7 @@ mod sizes;
 mod static_ips;
 mod storages;
 mod tags;
+mod volumes;
 #[path = "../hosts/wire.rs"]
 mod wire;
 mod world;

@@ -3,7 +3,6 @@
 
 mod account;
 mod alarm;
-mod backup_storage;
 mod baremetal_chassis;
 mod baremetal_instance;
 mod billing;
@@ -13,7 +12,6 @@ mod certificate;
 mod database_backup;
 mod eip;
 mod image;
-mod image_store;
 mod ipsec;
 mod iscsi;
 mod l2_network;
@@ -21,7 +19,6 @@ mod l3_network;
 mod ldap;
 mod license;
 mod load_balancer;
-mod local_storage;
 mod monitoring;
 mod notification_service;
 mod pci_device;
@@ -58,7 +55,6 @@ type Object = Map<String, Value>;
 const PLANNED: &[&[Draft]] = &[
     account::PLANNED,
     alarm::PLANNED,
-    backup_storage::PLANNED,
     baremetal_chassis::PLANNED,
     baremetal_instance::PLANNED,
     billing::PLANNED,
@@ -68,14 +64,12 @@ const PLANNED: &[&[Draft]] = &[
     database_backup::PLANNED,
     eip::PLANNED,
     image::PLANNED,
-    image_store::PLANNED,
     ipsec::PLANNED,
     iscsi::PLANNED,
     l2_network::PLANNED,
     ldap::PLANNED,
     license::PLANNED,
     load_balancer::PLANNED,
-    local_storage::PLANNED,
     monitoring::PLANNED,
     notification_service::PLANNED,
     pci_device::PLANNED,
@@ -113,7 +107,6 @@ pub const INVENTORIES: &[&[InventoryDraft]] = &[
     database_backup::INVENTORIES,
     eip::INVENTORIES,
     image::INVENTORIES,
-    image_store::INVENTORIES,
     ipsec::INVENTORIES,
     iscsi::INVENTORIES,
     l2_network::INVENTORIES,
@@ -121,7 +114,6 @@ pub const INVENTORIES: &[&[InventoryDraft]] = &[
     ldap::INVENTORIES,
     license::INVENTORIES,
     load_balancer::INVENTORIES,
-    local_storage::INVENTORIES,
     monitoring::INVENTORIES,
     notification_service::INVENTORIES,
     pci_device::INVENTORIES,
@@ -135,7 +127,6 @@ pub const INVENTORIES: &[&[InventoryDraft]] = &[
     vcenter::INVENTORIES,
     vip::INVENTORIES,
     virtual_router::INVENTORIES,
-    vm_attachments::INVENTORIES,
     vm_instance::INVENTORIES,
     volume::INVENTORIES,
     volume_backup::INVENTORIES,

@@ -7,12 +7,12 @@ use gantry_common::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::super::making::require;
+use super::super::{image_cache::wait_for_eviction, making::require};
 use crate::{
     failure::Failure,
     job::{JobOperation, Run},
     resource::{Host, Image, Machine, PrimaryStorage},
-    store::Tx,
+    store::{CachePlace, Tx},
     vm::{cached_path, image_copy},
 };
 
@@ -52,8 +52,11 @@ impl Caching {
         Ok(Self { command, storage: storage.uuid, host, actual_bytes: None })
     }
 
-    /// Brings the image; that is all its step does. An image that is there already is only checked.
+    /// Brings the image; that is all its step does. An image that is there already is only checked; one that is being evicted
+    /// is brought when it is gone.
     pub async fn bring<O: JobOperation>(&mut self, run: &Run<O>) -> Result<(), Failure> {
+        let place = CachePlace { image: self.command.image, storage: self.storage, host: self.host };
+        wait_for_eviction(&run.node, place, &run.cancelled).await?;
         let facts = run.call_long(self.host, &format!("cache {}", self.command.image), self.command.clone()).await?;
         self.actual_bytes = Some(facts.actual_bytes);
         Ok(())

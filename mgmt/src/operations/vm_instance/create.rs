@@ -1,7 +1,6 @@
 //! CreateVmInstance.
 
 use gantry_common::{
-    agent::{CreateVolume, DeleteVolume},
     error::ErrorKind,
     id::{
         ClusterUuid, DiskOfferingUuid, HostUuid, ImageUuid, InstanceOfferingUuid, L3NetworkUuid, PrimaryStorageUuid,
@@ -18,7 +17,7 @@ use super::{
     },
     blueprint::{Blueprint, NewVm},
     caching::Caching,
-    plan::{NewVolume, VolumeDraft, draft_volume, forget_vm, make_nics},
+    plan::{VolumeDraft, draft_volume, forget_vm, make_nics},
     resize::take_over_choice,
     run::{set_off, set_state, start_on, stop_for_good},
 };
@@ -30,7 +29,9 @@ use crate::{
     operation,
     resource::{MediaStatus, MediaType, PrimaryStorage, VmInstance, VmInstanceState, Volume, VolumeType},
     store::Tx,
+    tags::QEMU_GUEST_AGENT,
     vm::{Disc, Place, cached_path, insert_disc, place},
+    volume::NewVolume,
 };
 
 operation! {
@@ -69,8 +70,8 @@ operation! {
     }
 }
 
-/// A VM boots as its image says, unless it is told otherwise.
-const BOOT_MODE: &str = "bootMode::";
+/// A VM boots as its image says, and has the guest agent as its image has, unless it is told otherwise.
+const INHERITED_TAGS: [&str; 2] = ["bootMode::", QEMU_GUEST_AGENT];
 
 /// The tag by which a VM joins a group; being in it, it has the tag anyway.
 const AFFINITY_GROUP: &str = "affinityGroupUuid::";
@@ -200,8 +201,10 @@ fn record(
     make(tx, &vm)?;
     let mut tags: Vec<String> =
         params.system_tags.iter().filter(|tag| !tag.starts_with(AFFINITY_GROUP)).cloned().collect();
-    if !tags.iter().any(|tag| tag.starts_with(BOOT_MODE)) {
-        tags.extend(tx.system_tags(&image.uuid.to_string())?.into_iter().filter(|tag| tag.starts_with(BOOT_MODE)));
+    for kind in INHERITED_TAGS {
+        if !tags.iter().any(|tag| tag.starts_with(kind)) {
+            tags.extend(tx.system_tags(&image.uuid.to_string())?.into_iter().filter(|tag| tag.starts_with(kind)));
+        }
     }
     put_tags::<VmInstance>(tx, uuid, &tags, &params.user_tags)?;
     let is_iso = image.media_type == MediaType::Iso;
@@ -266,14 +269,7 @@ async fn make_volumes(mut run: Run<CreateVmInstance>) -> Result<Creating, Failur
     let Some(host) = run.state.host else { return Ok(run.state) };
     run.state.sizes.clear();
     for volume in run.state.volumes.clone() {
-        let command = CreateVolume {
-            volume: volume.uuid,
-            root: volume.root,
-            path: volume.path,
-            size_bytes: volume.size_bytes,
-            backing_path: volume.backing_path,
-        };
-        let size = run.call(host, &volume.uuid.to_string(), command).await?;
+        let size = run.call(host, &volume.uuid.to_string(), volume.making()).await?;
         run.state.sizes.push(size.actual_bytes);
     }
     Ok(run.state)
@@ -282,8 +278,7 @@ async fn make_volumes(mut run: Run<CreateVmInstance>) -> Result<Creating, Failur
 async fn delete_volumes(run: Run<CreateVmInstance>) -> Result<Creating, Failure> {
     if let Some(host) = run.state.host {
         for volume in run.state.volumes.clone() {
-            let command = DeleteVolume { root: volume.root, path: volume.path };
-            clean_up(&run.node, host, Cleanup::Volume(command)).await?;
+            clean_up(&run.node, host, Cleanup::Volume(volume.deletion())).await?;
         }
     }
     Ok(run.state)

@@ -11,6 +11,7 @@ mod isos;
 mod life;
 mod nics;
 mod plan;
+mod reimage;
 mod resize;
 mod run;
 mod start;
@@ -18,6 +19,7 @@ mod static_ip;
 mod update;
 
 pub use blueprint::NewVm;
+pub use caching::Caching;
 pub use destroy::ExpungeVmInstance;
 use gantry_common::{
     agent::ConsoleAddressOf,
@@ -45,6 +47,7 @@ pub fn operations() -> Vec<Operation> {
         job::<life::RebootVmInstance>(),
         job::<life::PauseVmInstance>(),
         job::<life::ResumeVmInstance>(),
+        job::<reimage::ReimageVmInstance>(),
         job::<destroy::DestroyVmInstance>(),
         job::<destroy::RecoverVmInstance>(),
         job::<destroy::ExpungeVmInstance>(),

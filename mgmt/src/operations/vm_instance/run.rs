@@ -14,10 +14,26 @@ use crate::{
     clock::Timestamp,
     failure::Failure,
     job::{JobOperation, Run},
-    resource::{ConnectionStatus, Host, VmInstance, VmInstanceState},
-    store::Tx,
+    resource::{AdminState, ConnectionStatus, Host, PrimaryStorage, VmInstance, VmInstanceState, Volume},
+    store::{SqlValue, Tx},
     vm,
 };
+
+/// Refuses a VM that has a volume on a storage in maintenance.
+pub fn require_storages_in_service(tx: &Tx<'_>, vm: &VmInstance) -> Result<(), Failure> {
+    for volume in tx.find::<Volume>(&[("vm_instance_uuid", vm.uuid.to_sql())])? {
+        let Some(storage) = volume.primary_storage_uuid else { continue };
+        let storage = require::<PrimaryStorage>(tx, "primaryStorageUuid", storage)?;
+        if storage.state == AdminState::Maintenance {
+            let details = format!(
+                "volume '{}' of VM '{}' is on primary storage '{}', which is in Maintenance: enable it",
+                volume.name, vm.name, storage.name
+            );
+            return Err(Failure::new(ErrorKind::StateForbids, details));
+        }
+    }
+    Ok(())
+}
 
 /// Starts a VM on a host.
 pub async fn start_on<O: JobOperation>(run: &Run<O>, uuid: VmUuid, host: HostUuid) -> Result<(), Failure> {
