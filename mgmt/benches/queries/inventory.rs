@@ -206,6 +206,7 @@ fn network(tx: &Tx<'_>, number: usize, zone: ZoneUuid) -> Result<(L3NetworkUuid,
         last_op_date: NOW,
         mtu: None,
         service_address: None,
+        router_interface_ip: None,
     })?;
     tx.insert(&IpRange {
         uuid: range,

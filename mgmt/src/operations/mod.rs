@@ -44,6 +44,7 @@ mod network_service;
 mod notification;
 mod planned;
 mod primary_storage;
+mod router_interface;
 mod storage_capacity;
 mod storage_survey;
 mod tag;
@@ -109,6 +110,7 @@ pub fn all() -> Vec<Operation> {
         l2_network::operations(),
         l3_network::operations(),
         l3_network_options::operations(),
+        router_interface::operations(),
         ip_range::operations(),
         ip_address::operations(),
         network_service::operations(),

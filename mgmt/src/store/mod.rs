@@ -8,6 +8,7 @@ mod addresses;
 mod capacity;
 mod cleanup;
 mod console_access;
+mod discs;
 mod image_cache;
 mod jobs;
 mod join_tokens;

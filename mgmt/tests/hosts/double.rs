@@ -25,6 +25,7 @@ mod disks;
 pub use disks::Disks;
 
 /// The host. Images are handled by the agent's own code where there are any; `pause_vm` waits for `gate`, `measure_volume`
+/// reports progress until it is cancelled, `delete_volume` notes the path and `set_nics` the interfaces unless it refuses.
 /// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses. With `disks`, there are volumes.
 /// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses. `start_vm` and `reboot_vm` note
 /// the size that the VM gets.
@@ -32,6 +33,8 @@ pub use disks::Disks;
 /// `start_vm` and `reboot_vm` note the size that the VM gets.
 pub struct Double {
     pub deleted: Mutex<Vec<String>>,
+    /// The interfaces of its VM, as it was last told.
+    pub nics: Mutex<Vec<Nic>>,
     /// What every storage has, where there are any.
     pub capacity: Mutex<Option<StorageCapacity>>,
     /// What is in the cache of every storage.
@@ -60,6 +63,7 @@ impl Double {
         let told = broadcast::Sender::new(4096);
         Self {
             deleted: Mutex::default(),
+            nics: Mutex::default(),
             capacity: Mutex::default(),
             cached: Mutex::default(),
             refuses: AtomicBool::new(false),
@@ -239,6 +243,18 @@ macro_rules! double {
                     disks.files.remove(&command.path);
                 }
                 self.deleted.lock().push(command.path);
+                Ok(())
+            }
+
+            async fn set_nics(&self, _: Call, command: SetNics) -> Result<(), AgentError> {
+                if self.refuses.load(Ordering::SeqCst) {
+                    return Err(AgentError::Internal { reason: "the double refuses".to_owned() });
+                }
+                *self.nics.lock() = command.vm.nics;
+                Ok(())
+            }
+
+            async fn set_discs(&self, _: Call, _: SetDiscs) -> Result<(), AgentError> {
                 Ok(())
             }
 
