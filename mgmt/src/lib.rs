@@ -5,6 +5,7 @@ pub mod background;
 pub mod cleanup;
 pub mod clock;
 pub mod config;
+pub mod deletion;
 pub mod failure;
 pub mod hosts;
 pub mod job;

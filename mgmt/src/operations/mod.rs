@@ -38,8 +38,9 @@ pub(crate) use changing::{Change, describe, switched};
 pub use coverage::*;
 pub(crate) use image::ExpungeImage;
 pub(crate) use making::require;
+pub(crate) use network_service::take_service_address;
 pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES};
-pub(crate) use vm_instance::ExpungeVmInstance;
+pub(crate) use vm_instance::{ExpungeVmInstance, set_off, set_state};
 
 use std::sync::LazyLock;
 

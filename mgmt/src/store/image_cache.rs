@@ -3,9 +3,47 @@
 use gantry_common::id::{HostUuid, ImageUuid, PrimaryStorageUuid};
 use rusqlite::OptionalExtension;
 
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, column};
+
+/// An image in a storage's cache on a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CachedImage {
+    /// The storage.
+    pub storage: PrimaryStorageUuid,
+    /// The host.
+    pub host: HostUuid,
+    /// The file.
+    pub install_path: String,
+}
 
 impl Tx<'_> {
+    /// The images in the caches of a host.
+    pub fn images_cached_on(&self, host: HostUuid) -> Result<Vec<CachedImage>, StoreError> {
+        self.cached_images("host_uuid", &host.to_string())
+    }
+
+    /// The images in a storage's caches, on all hosts.
+    pub fn images_cached_in(&self, storage: PrimaryStorageUuid) -> Result<Vec<CachedImage>, StoreError> {
+        self.cached_images("primary_storage_uuid", &storage.to_string())
+    }
+
+    fn cached_images(&self, column_name: &'static str, key: &str) -> Result<Vec<CachedImage>, StoreError> {
+        let sql = format!(
+            "SELECT primary_storage_uuid, host_uuid, install_path FROM image_cache WHERE {column_name} = ? ORDER BY install_path"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query([key])?;
+        let mut cached = Vec::new();
+        while let Some(row) = rows.next()? {
+            cached.push(CachedImage {
+                storage: column(row, 0)?,
+                host: column(row, 1)?,
+                install_path: column(row, 2)?,
+            });
+        }
+        Ok(cached)
+    }
+
     /// Whether an image is in a storage's cache on a host.
     pub fn is_cached(&self, image: ImageUuid, storage: PrimaryStorageUuid, host: HostUuid) -> Result<bool, StoreError> {
         let found: Option<i64> = self

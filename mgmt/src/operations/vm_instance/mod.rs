@@ -8,6 +8,7 @@ mod run;
 mod start;
 
 pub use destroy::ExpungeVmInstance;
+pub use run::{set_off, set_state};
 use gantry_common::{
     agent::ConsoleAddressOf,
     error::ErrorKind,
