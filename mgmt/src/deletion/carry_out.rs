@@ -118,8 +118,11 @@ impl Worker {
             Mode::Permissive => "Mend this and call again, or delete with deleteMode=Enforcing",
             Mode::Enforcing => "Call again",
         };
-        let details =
-            format!("the deletion of {what} stopped at {}: {}. {told}. {remedy}", part.label, failure.details.trim_end_matches('.'));
+        let details = format!(
+            "the deletion of {what} stopped at {}: {}. {told}. {remedy}",
+            part.label,
+            failure.details.trim_end_matches('.')
+        );
         Failure { kind: failure.kind, details, cause: Some(Box::new(failure.to_wire())) }
     }
 
@@ -250,8 +253,7 @@ impl Worker {
     /// Whether a clean-up that failed is left to be owed.
     fn may_owe(&self, cleanup: &Cleanup, failure: &Failure) -> bool {
         let is_away = failure.kind == ErrorKind::HostDisconnected;
-        self.mode == Mode::Enforcing
-            || (cleanup.can_wait() && (is_away || matches!(cleanup, Cleanup::CachedImage(_))))
+        self.mode == Mode::Enforcing || (cleanup.can_wait() && (is_away || matches!(cleanup, Cleanup::CachedImage(_))))
     }
 }
 

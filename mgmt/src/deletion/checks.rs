@@ -30,7 +30,11 @@ pub fn check(tx: &Tx<'_>, node: &Node, what: &str, plan: &Plan, settled: bool) -
     for (machine, parts) in needed {
         if !node.fleet.is_connected(machine) {
             kind = ErrorKind::HostDisconnected;
-            in_the_way.push(format!("{} is not connected and is needed for {}", name_of(tx, machine)?, some_of(&parts)));
+            in_the_way.push(format!(
+                "{} is not connected and is needed for {}",
+                name_of(tx, machine)?,
+                some_of(&parts)
+            ));
         }
     }
     if in_the_way.is_empty() {

@@ -155,7 +155,10 @@ macro_rules! detaches {
                         gantry_common::error::ErrorKind::ResourceNotFound,
                         format!(
                             "{} '{}' is not attached to {} '{}'",
-                            stringify!($resource), what.name, stringify!($place), place.name
+                            stringify!($resource),
+                            what.name,
+                            stringify!($place),
+                            place.name
                         ),
                     )
                 })

@@ -159,7 +159,8 @@ impl Search<'_> {
         for going in self.going.values().filter(|going| !going.with_another) {
             let row = &going.row;
             let Some((rank, kind)) = kind_of(row.declaration.name) else { continue };
-            let before = row.parsed("uuid").filter(|_| kind.name == "VmInstance").map(|uuid| self.tx.get::<VmInstance>(uuid));
+            let before =
+                row.parsed("uuid").filter(|_| kind.name == "VmInstance").map(|uuid| self.tx.get::<VmInstance>(uuid));
             let before = before.transpose()?.flatten().map(|vm| vm.state);
             let label = kinds::label(self.tx, kind, row)?;
             parts.push(Part { stage: rank + 1, fate: Fate::Remove, row: row.key.clone(), label, before });

@@ -33,8 +33,12 @@ impl Progress {
     /// What was done and what is left, as errors say it.
     pub fn told(&self) -> String {
         let list = |wanted: bool| {
-            let texts: Vec<String> =
-                self.parts.iter().filter(|(_, is_done)| *is_done == wanted).map(|(part, _)| told(part, wanted)).collect();
+            let texts: Vec<String> = self
+                .parts
+                .iter()
+                .filter(|(_, is_done)| *is_done == wanted)
+                .map(|(part, _)| told(part, wanted))
+                .collect();
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             if texts.is_empty() { "nothing".to_owned() } else { some_of(&texts) }
         };

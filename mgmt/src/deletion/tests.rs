@@ -50,7 +50,8 @@ fn every_rule_is_about_columns_that_there_are_and_names_what_the_relation_names(
 #[test]
 fn what_names_another_resource_goes_before_it() {
     for rule in RULES.iter().filter(|rule| matches!(rule.then, Then::Goes | Then::Refuses)) {
-        let (from, _) = kind_of(rule.from).unwrap_or_else(|| panic!("deletion/kinds does not say how a {} goes", rule.from));
+        let (from, _) =
+            kind_of(rule.from).unwrap_or_else(|| panic!("deletion/kinds does not say how a {} goes", rule.from));
         // A VM goes with its root volume, which is no part of its own then.
         if let (Some((to, _)), false) = (kind_of(rule.to), (rule.from, rule.to) == ("VmInstance", "Volume")) {
             assert!(from < to, "a {} must go before its {}", rule.from, rule.to);

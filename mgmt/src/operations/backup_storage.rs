@@ -22,15 +22,12 @@ use crate::{
     detaches,
     failure::Failure,
     hosts::{
-        DEFAULT_SSH_PORT, Login, Reaches, Reaching, confirm_agent, forget_machine, reaching_steps,
-        record_machine,
+        DEFAULT_SSH_PORT, Login, Reaches, Reaching, confirm_agent, forget_machine, reaching_steps, record_machine,
     },
     job::{JobOperation, Recording, Run, Step},
     operation,
     query::inventory_reply,
-    resource::{
-        AdminState, BackupStorage, BackupStorageZoneRef, ConnectionStatus, Machine, Zone,
-    },
+    resource::{AdminState, BackupStorage, BackupStorageZoneRef, ConnectionStatus, Machine, Zone},
     secret::Secret,
     store::{SqlValue, Tx},
 };

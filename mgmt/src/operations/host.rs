@@ -15,8 +15,8 @@ use crate::{
     deletion::deletes,
     failure::Failure,
     hosts::{
-        DEFAULT_SSH_PORT, Login, Reaches, Reaching, confirm_agent, forget_machine, prepare_host,
-        reaching_steps, record_machine, release_host,
+        DEFAULT_SSH_PORT, Login, Reaches, Reaching, confirm_agent, forget_machine, prepare_host, reaching_steps,
+        record_machine, release_host,
     },
     job::{JobOperation, Recording, Run, Step},
     operation,

@@ -102,9 +102,9 @@ impl Declaration {
     /// The relations by which a column of its own holds another resource's id.
     pub fn references(&self) -> impl Iterator<Item = &'static Relation> {
         let relations: &'static [Relation] = self.relations;
-        relations.iter().filter(|relation| {
-            relation.via.is_none() && relation.remote == "uuid" && relation.local != "uuid"
-        })
+        relations
+            .iter()
+            .filter(|relation| relation.via.is_none() && relation.remote == "uuid" && relation.local != "uuid")
     }
 
     /// The primary key.

@@ -35,11 +35,7 @@ impl Tx<'_> {
         let mut rows = statement.query([key])?;
         let mut cached = Vec::new();
         while let Some(row) = rows.next()? {
-            cached.push(CachedImage {
-                storage: column(row, 0)?,
-                host: column(row, 1)?,
-                install_path: column(row, 2)?,
-            });
+            cached.push(CachedImage { storage: column(row, 0)?, host: column(row, 1)?, install_path: column(row, 2)? });
         }
         Ok(cached)
     }

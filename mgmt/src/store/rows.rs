@@ -116,8 +116,7 @@ impl Tx<'_> {
             terms.join(" AND "),
             key.join(", ")
         );
-        let places: Vec<usize> =
-            key.iter().filter_map(|name| all.iter().position(|column| column == name)).collect();
+        let places: Vec<usize> = key.iter().filter_map(|name| all.iter().position(|column| column == name)).collect();
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(texts))?;
         let mut found = Vec::new();

@@ -174,6 +174,9 @@ fn judge(tx: &Tx<'_>, host: &Host, demand: &Demand) -> Result<Result<Option<Prim
     if tx.get::<Zone>(host.zone_uuid)?.is_none_or(|zone| zone.state != AdminState::Enabled) {
         return Ok(Err("its zone is not Enabled".to_owned()));
     }
+    if tx.is_going(&host.uuid.to_string())? {
+        return Ok(Err("it is being deleted".to_owned()));
+    }
     let cluster = tx.get::<Cluster>(host.cluster_uuid)?;
     if cluster.is_none_or(|cluster| cluster.state != AdminState::Enabled) {
         return Ok(Err("its cluster is not Enabled".to_owned()));
@@ -185,11 +188,12 @@ fn judge(tx: &Tx<'_>, host: &Host, demand: &Demand) -> Result<Result<Option<Prim
         let (left, all) = (host.available_memory_capacity, host.total_memory_capacity);
         return Ok(Err(format!("{left} bytes of memory are left of {all}")));
     }
-    let attached: HashSet<L2NetworkUuid> = tx
-        .find::<L2NetworkClusterRef>(&[("cluster_uuid", host.cluster_uuid.to_sql())])?
-        .into_iter()
-        .map(|link| link.l2_network_uuid)
-        .collect();
+    let mut attached: HashSet<L2NetworkUuid> = HashSet::new();
+    for link in tx.find::<L2NetworkClusterRef>(&[("cluster_uuid", host.cluster_uuid.to_sql())])? {
+        if !tx.is_going(&format!("{} {}", link.l2_network_uuid, link.cluster_uuid))? {
+            attached.insert(link.l2_network_uuid);
+        }
+    }
     if let Some(missing) = demand.l2_networks.difference(&attached).next() {
         return Ok(Err(format!("its cluster is not on L2 network {missing}")));
     }
@@ -200,6 +204,10 @@ fn judge(tx: &Tx<'_>, host: &Host, demand: &Demand) -> Result<Result<Option<Prim
             continue;
         }
         let Some(storage) = tx.get::<PrimaryStorage>(link.primary_storage_uuid)? else { continue };
+        if tx.is_going(&format!("{} {}", link.primary_storage_uuid, link.cluster_uuid))? {
+            reason = format!("primary storage '{}' is being detached from its cluster", storage.name);
+            continue;
+        }
         if storage.state != AdminState::Enabled {
             reason = format!("primary storage '{}' is {}", storage.name, storage.state);
             continue;

@@ -1,21 +1,35 @@
 //! A host whose commands do what a test tells them.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use gantry_agent::image::Images;
-use gantry_common::{agent::*, id::VmUuid};
+use gantry_common::{
+    agent::*,
+    id::{L2NetworkUuid, L3NetworkUuid, VmUuid},
+};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, broadcast};
 use tokio_stream::wrappers::BroadcastStream;
 
 /// The host. Images are handled by the agent's own code where there are any; `pause_vm` waits for `gate`, `measure_volume`
-/// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses.
+/// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses. Where it has `things`, it has
+/// them until it is told to remove them.
 pub struct Double {
+    /// Domains, files, bridges, networks, and its membership.
+    pub things: Mutex<Option<BTreeSet<Thing>>>,
+    /// How many more things it removes. Then it refuses, or, where it `holds`, does not answer any more.
+    pub removes: AtomicU64,
+    pub holds: AtomicBool,
+    /// Whether somebody waits for an answer that does not come.
+    pub held: AtomicBool,
     pub deleted: Mutex<Vec<String>>,
     /// What every storage has, where there are any.
     pub capacity: Mutex<Option<StorageCapacity>>,
@@ -27,6 +41,16 @@ pub struct Double {
     pub images: Option<Images>,
 }
 
+/// Something that a host has.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Thing {
+    Agent,
+    Domain(VmUuid),
+    File(String),
+    Bridge(L2NetworkUuid),
+    Network(L3NetworkUuid),
+}
+
 impl Double {
     pub fn new() -> Arc<Self> {
         Arc::new(Self::with_images(None))
@@ -35,6 +59,10 @@ impl Double {
     pub fn with_images(images: Option<Images>) -> Self {
         let told = broadcast::Sender::new(4096);
         Self {
+            things: Mutex::default(),
+            removes: AtomicU64::new(u64::MAX),
+            holds: AtomicBool::new(false),
+            held: AtomicBool::new(false),
             deleted: Mutex::default(),
             capacity: Mutex::default(),
             refuses: AtomicBool::new(false),
@@ -44,6 +72,35 @@ impl Double {
             told,
             images,
         }
+    }
+
+    /// Removes a thing where it has things. One that is not there is a success.
+    async fn remove(&self, thing: Thing, command: &str) -> Result<(), AgentError> {
+        if self.things.lock().is_none() {
+            return Err(AgentError::NotFound { what: "command of the double".to_owned(), name: command.to_owned() });
+        }
+        let left = self.removes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if left.is_err() && self.holds.load(Ordering::SeqCst) {
+            self.held.store(true, Ordering::SeqCst);
+            std::future::pending::<()>().await;
+        }
+        if left.is_err() || self.refuses.load(Ordering::SeqCst) {
+            return Err(AgentError::Internal { reason: "the double refuses".to_owned() });
+        }
+        if let Some(things) = self.things.lock().as_mut() {
+            things.remove(&thing);
+        }
+        Ok(())
+    }
+
+    fn snapshot(&self) -> Event {
+        let things = self.things.lock().clone().unwrap_or_default();
+        let domain = |thing| match thing {
+            Thing::Domain(vm) => Some(Observation { vm, state: VmState::Running, revision: 0 }),
+            _ => None,
+        };
+        let vms = things.into_iter().filter_map(domain).collect();
+        Event::Snapshot(Box::new(Snapshot { facts: facts(), vms: Some(vms), foreign: vec![], revision: 0 }))
     }
 
     pub fn tell(&self, revision: u64) {
@@ -71,10 +128,6 @@ pub fn facts() -> HostFacts {
     }
 }
 
-pub fn snapshot() -> Event {
-    Event::Snapshot(Box::new(Snapshot { facts: facts(), vms: Some(vec![]), foreign: vec![], revision: 0 }))
-}
-
 fn no_images() -> AgentError {
     AgentError::NotFound { what: "image store".to_owned(), name: "double".to_owned() }
 }
@@ -96,6 +149,9 @@ macro_rules! double {
             }
 
             async fn delete_image(&self, call: Call, command: DeleteImage) -> Result<(), AgentError> {
+                if self.things.lock().is_some() {
+                    return self.remove(Thing::File(command.path), "delete_image").await;
+                }
                 self.images.as_ref().ok_or_else(no_images)?.delete_image(&call, command).await
             }
 
@@ -121,29 +177,55 @@ macro_rules! double {
                 if self.refuses.load(Ordering::SeqCst) {
                     return Err(AgentError::Internal { reason: "the double refuses".to_owned() });
                 }
+                if self.things.lock().is_some() {
+                    self.remove(Thing::File(command.path.clone()), "delete_volume").await?;
+                }
                 self.deleted.lock().push(command.path);
                 Ok(())
             }
 
+            async fn evict_image(&self, _: Call, command: EvictImage) -> Result<(), AgentError> {
+                self.remove(Thing::File(command.path), "evict_image").await
+            }
+
+            async fn stop_vm(&self, _: Call, command: StopVm) -> Result<Observation, AgentError> {
+                self.remove(Thing::Domain(command.vm), "stop_vm").await?;
+                let observation = Observation { vm: command.vm, state: VmState::Absent, revision: 1 };
+                let _ = self.told.send(Event::Vm(observation.clone()));
+                Ok(observation)
+            }
+
+            async fn ensure_bridge(&self, _: Call, command: EnsureBridge) -> Result<(), AgentError> {
+                let missing = AgentError::NotFound { what: "command of the double".to_owned(), name: "ensure_bridge".to_owned() };
+                self.things.lock().as_mut().ok_or(missing)?.insert(Thing::Bridge(command.bridge.l2_network));
+                Ok(())
+            }
+
+            async fn remove_bridge(&self, _: Call, command: RemoveBridge) -> Result<(), AgentError> {
+                self.remove(Thing::Bridge(command.bridge.l2_network), "remove_bridge").await
+            }
+
+            async fn remove_network(&self, _: Call, command: RemoveNetwork) -> Result<(), AgentError> {
+                self.remove(Thing::Network(command.l3_network), "remove_network").await
+            }
+
+            async fn retire(&self, _: Call, _: Retire) -> Result<(), AgentError> {
+                self.remove(Thing::Agent, "retire").await
+            }
+
             fn events(&self) -> EventStream {
                 let told = BroadcastStream::new(self.told.subscribe()).filter_map(async |event| event.ok());
-                stream::iter([snapshot()]).chain(told).boxed()
+                stream::iter([self.snapshot()]).chain(told).boxed()
             }
         }
     };
 }
 
 double! {
-    retire(Retire) -> ();
-    ensure_bridge(EnsureBridge) -> ();
-    remove_bridge(RemoveBridge) -> ();
     ensure_network(EnsureNetwork) -> ();
-    remove_network(RemoveNetwork) -> ();
     create_volume(CreateVolume) -> VolumeSize;
     cache_image(CacheImage) -> ImageFacts;
-    evict_image(EvictImage) -> ();
     start_vm(StartVm) -> Observation;
-    stop_vm(StopVm) -> Observation;
     reboot_vm(RebootVm) -> Observation;
     resume_vm(ResumeVm) -> Observation;
     observe_vm(ObserveVm) -> Observation;

@@ -57,11 +57,7 @@ pub const PRIMARY_STORAGE: Kind = Kind {
 };
 
 /// The VMs of a cluster that have a volume in a primary storage.
-fn vms_with_volumes_in(
-    tx: &Tx<'_>,
-    cluster: ClusterUuid,
-    storage: PrimaryStorageUuid,
-) -> Result<Vec<VmUuid>, Failure> {
+fn vms_with_volumes_in(tx: &Tx<'_>, cluster: ClusterUuid, storage: PrimaryStorageUuid) -> Result<Vec<VmUuid>, Failure> {
     let mut vms = BTreeSet::new();
     for volume in tx.find::<Volume>(&[("primary_storage_uuid", storage.to_sql())])? {
         let vm = volume.vm_instance_uuid.map(|vm| tx.get::<VmInstance>(vm)).transpose()?.flatten();

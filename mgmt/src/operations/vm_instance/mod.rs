@@ -8,12 +8,12 @@ mod run;
 mod start;
 
 pub use destroy::ExpungeVmInstance;
-pub use run::{set_off, set_state};
 use gantry_common::{
     agent::ConsoleAddressOf,
     error::ErrorKind,
     id::{OperationId, VmUuid},
 };
+pub use run::{set_off, set_state};
 use serde_json::{Value, json};
 
 use super::making::require;

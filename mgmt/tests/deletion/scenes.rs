@@ -1,0 +1,1 @@
+//! Two callers at once.
