@@ -16,6 +16,7 @@ use tokio::{
 
 use crate::{
     config::Config,
+    errand::Errands,
     image::{Images, http_client},
     network::{NetworkPaths, Networks},
     retire::{self, Membership},
@@ -39,6 +40,7 @@ pub struct Agent {
     networks: Arc<Networks>,
     storages: Storages,
     images: Images,
+    errands: Errands,
     membership: Membership,
     events: broadcast::Sender<Event>,
     /// Read while a VM starts. Only while none does, the networks of VMs that are gone are taken away.
@@ -69,6 +71,7 @@ impl Agent {
             networks,
             storages: Storages::new(locks.clone()),
             images: Images::new(http_client()?, peers, locks),
+            errands: Errands::new(config.run_dir.join("errands")),
             membership,
             events,
             starting: RwLock::default(),
@@ -121,6 +124,18 @@ impl HostAgent for Agent {
         tracing::info!("this host is no longer its management node's: the agent ends");
         retire::leave();
         Ok(())
+    }
+
+    async fn run_script(&self, call: Call, command: RunScript) -> Result<ScriptOutcome, AgentError> {
+        self.errands.run_script(&call, &command).await
+    }
+
+    async fn plan_upgrade(&self, call: Call, command: PlanUpgrade) -> Result<Upgrade, AgentError> {
+        self.errands.plan_upgrade(&call, &command.exclude).await
+    }
+
+    async fn upgrade_packages(&self, call: Call, command: UpgradePackages) -> Result<Upgrade, AgentError> {
+        self.errands.upgrade_packages(&call, &command.exclude).await
     }
 
     async fn ensure_bridge(&self, _call: Call, command: EnsureBridge) -> Result<(), AgentError> {

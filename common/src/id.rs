@@ -103,6 +103,10 @@ typed_ids! {
     InstanceOfferingUuid;
     /// A disk offering.
     DiskOfferingUuid;
+    /// An affinity group.
+    AffinityGroupUuid;
+    /// A VM's membership of an affinity group.
+    AffinityGroupUsageUuid;
     /// A backup storage.
     BackupStorageUuid;
     /// A primary storage.

@@ -103,6 +103,12 @@ agent_interface! {
     /// Forgets the management node: configuration and certificate are deleted and the agent ends for good. Refused with
     /// `InUse` while VMs of the node run here.
     retire(Retire) -> ();
+    /// Runs a script on the host, once: repeated after a restart of the agent, it answers what became of the first run.
+    run_script(RunScript) -> ScriptOutcome;
+    /// What an upgrade of the host's packages would do, and what stands in its way.
+    plan_upgrade(PlanUpgrade) -> Upgrade;
+    /// Upgrades the host's packages.
+    upgrade_packages(UpgradePackages) -> Upgrade;
 
     /// Makes a bridge and puts the physical interface into it, keeping the host's own addresses and routes reachable.
     ensure_bridge(EnsureBridge) -> ();

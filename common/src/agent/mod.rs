@@ -3,6 +3,7 @@
 //! [`HostAgent`] has two implementers, the real agent and the simulated one; both are served by the same transport.
 
 mod connection;
+mod errand;
 mod error;
 mod event;
 mod host;
@@ -13,6 +14,7 @@ mod storage;
 mod vm;
 
 pub use connection::*;
+pub use errand::*;
 pub use error::*;
 pub use event::*;
 pub use host::*;

@@ -96,6 +96,7 @@ uuid_types!(
     HostUuid,
     InstanceOfferingUuid,
     DiskOfferingUuid,
+    AffinityGroupUuid,
     BackupStorageUuid,
     PrimaryStorageUuid,
     ImageUuid,

@@ -107,6 +107,8 @@ pub const RULES: &[Rule] = &[
     rule("Volume", "vm_instance_uuid", "VmInstance", Then::Clears).when("kind", "Data"),
     rule("Volume", "disk_offering_uuid", "DiskOffering", Then::Remembers),
     rule("Volume", "root_image_uuid", "Image", Then::Remembers),
+    rule("AffinityGroupUsage", "affinity_group_uuid", "AffinityGroup", Then::GoesWith),
+    rule("AffinityGroupUsage", "resource_uuid", "VmInstance", Then::GoesWith),
     rule("Session", "account_uuid", "Account", Then::GoesWith),
     rule("GcJob", "machine_uuid", "Machine", Then::Apart),
     rule("GcJob", "management_node_uuid", "ManagementNode", Then::Apart),

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use super::link::{CallError, ConnectError, HostEndpoint};
 use super::{
+    link::Link,
     pki::{Authority, PkiError},
     progress::ProgressBoard,
     watcher::{HostState, Watcher},
@@ -143,6 +144,12 @@ impl Fleet {
             }
         });
         hosts.insert(endpoint.host, Watched { endpoint, state, redial, cancelled, task });
+    }
+
+    /// Whether the host's agent answers at an endpoint. What is watched stays as it is.
+    pub async fn try_endpoint(&self, endpoint: &HostEndpoint) -> Result<(), ConnectError> {
+        let max_silence = self.shared.settings.now().host_max_silence;
+        Link::connect(endpoint, Arc::clone(&self.shared.tls), max_silence).await.map(drop)
     }
 
     /// Ends the connection to the host. When this returns the observer hears nothing of it any more; so it must not be

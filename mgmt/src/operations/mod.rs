@@ -1,8 +1,12 @@
 //! The operations, by the chapters of the published reference: each file holds declarations with their handlers.
 
+mod affinity_group;
 mod backup_storage;
+mod candidates;
+mod catalogue;
 mod changing;
 mod cluster;
+mod cluster_upgrade;
 mod coverage;
 mod disk_offering;
 mod gc_job;
@@ -11,6 +15,8 @@ mod guest_network;
 mod host;
 mod host_capacity;
 mod host_kinds;
+mod host_shell;
+mod host_update;
 mod image;
 mod image_update;
 mod instance_offering;
@@ -34,6 +40,8 @@ mod vm_instance;
 mod volume;
 mod zone;
 
+pub use candidates::{Candidates, Exclusion, inventories_of};
+pub use catalogue::*;
 pub(crate) use changing::{Change, describe, switched};
 pub use coverage::*;
 pub(crate) use image::ExpungeImage;
@@ -42,10 +50,10 @@ pub(crate) use network_service::take_service_address;
 pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES};
 pub(crate) use vm_instance::{ExpungeVmInstance, set_off, set_state};
 
-use std::sync::LazyLock;
+use std::{collections::HashSet, sync::LazyLock};
 
 use crate::{
-    api::{Inventories, InventoryDraft, Operation, inventory_of},
+    api::{Handler, Inventories, InventoryDraft, Operation, inventory_of},
     resource,
 };
 
@@ -61,9 +69,12 @@ pub fn all() -> Vec<Operation> {
         long_job::operations(),
         zone::operations(),
         cluster::operations(),
+        cluster_upgrade::operations(),
         host::operations(),
         host_capacity::operations(),
         host_kinds::operations(),
+        host_shell::operations(),
+        host_update::operations(),
         instance_offering::operations(),
         disk_offering::operations(),
         backup_storage::operations(),
@@ -78,11 +89,22 @@ pub fn all() -> Vec<Operation> {
         ip_address::operations(),
         network_service::operations(),
         vm_instance::operations(),
+        candidates::operations(),
+        affinity_group::operations(),
         volume::operations(),
         tag::operations(),
         planned::operations(),
     ]
     .concat()
+}
+
+/// Whether the operation of that name is more than declared.
+pub fn is_carried_out(name: &str) -> bool {
+    static NAMES: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+        let carried_out = all().into_iter().filter(|operation| !matches!(operation.handler, Handler::Planned));
+        carried_out.map(|operation| operation.declaration.name).collect()
+    });
+    NAMES.contains(name)
 }
 
 /// What answers show that has no resource declaration yet.
@@ -93,9 +115,9 @@ pub fn planned_inventories() -> impl Iterator<Item = &'static InventoryDraft> {
 /// Everything that answers show, by name: the declared resources, and what has no such declaration yet.
 pub fn inventories() -> &'static Inventories {
     static ALL: LazyLock<Inventories> = LazyLock::new(|| {
-        let planned = planned_inventories().map(InventoryDraft::finish);
+        let drafts = planned_inventories().chain(candidates::INVENTORIES).map(InventoryDraft::finish);
         let declared = resource::ALL.iter().map(|resource| inventory_of(resource));
-        planned.chain(declared).map(|inventory| (inventory.name, inventory)).collect()
+        drafts.chain(declared).map(|inventory| (inventory.name, inventory)).collect()
     });
     &ALL
 }

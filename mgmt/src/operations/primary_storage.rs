@@ -26,6 +26,7 @@ use crate::{
         AdminState, Cluster, ConnectionStatus, Host, PrimaryStorage, PrimaryStorageClusterRef, VmInstance, Volume, Zone,
     },
     store::{SqlValue, Tx},
+    vm::{LOCAL_STORAGE, STORAGE_STRATEGIES},
 };
 
 /// The operations of this chapter.
@@ -42,12 +43,6 @@ pub fn operations() -> Vec<Operation> {
         query::<QueryPrimaryStorage>(PrimaryStorage::declaration),
     ]
 }
-
-/// The one kind of primary storage there is.
-const KIND: &str = "LocalStorage";
-
-/// How a primary storage is chosen for a volume: the first with enough space.
-pub const DEFAULT_ALLOCATION_STRATEGY: &str = "DefaultPrimaryStorageAllocationStrategy";
 
 /// Directories that belong to the system: a storage is a directory of its own.
 const SYSTEM_DIRECTORIES: [&str; 12] =
@@ -116,7 +111,7 @@ impl JobOperation for AddLocalPrimaryStorage {
                     total_physical_capacity: 0,
                     available_physical_capacity: 0,
                     system_used_capacity: 0,
-                    kind: KIND.to_owned(),
+                    kind: LOCAL_STORAGE.to_owned(),
                     state: AdminState::Enabled,
                     // It becomes connected with the first host that has it.
                     status: ConnectionStatus::Disconnected,
@@ -326,7 +321,7 @@ operation! {
 
 impl SyncOperation for GetPrimaryStorageTypes {
     async fn answer(self, _caller: Caller) -> Result<Value, Failure> {
-        Ok(json!({ "types": [KIND] }))
+        Ok(json!({ "types": [LOCAL_STORAGE] }))
     }
 }
 
@@ -337,7 +332,7 @@ operation! {
 
 impl SyncOperation for GetPrimaryStorageAllocatorStrategies {
     async fn answer(self, _caller: Caller) -> Result<Value, Failure> {
-        Ok(json!({ "strategies": [DEFAULT_ALLOCATION_STRATEGY] }))
+        Ok(json!({ "strategies": STORAGE_STRATEGIES }))
     }
 }
 

@@ -36,6 +36,13 @@ impl Query {
         Self { conditions: vec![Condition { path: vec!["uuid".to_owned()], test }], ..Self::default() }
     }
 
+    /// A query for the resources with these uuids.
+    pub fn by_uuids(uuids: Vec<String>) -> Self {
+        let limit = Some(uuids.len() as u64);
+        let test = super::Test::In(uuids, false);
+        Self { conditions: vec![Condition { path: vec!["uuid".to_owned()], test }], limit, ..Self::default() }
+    }
+
     /// Names that no query takes.
     pub fn unknown(pairs: &[(String, String)]) -> impl Iterator<Item = &str> {
         const TAKEN: [&str; 17] = [

@@ -113,3 +113,13 @@ text_enum! {
         WindowsVirtio = "WindowsVirtio",
     }
 }
+
+text_enum! {
+    /// How an affinity group places its VMs.
+    AffinityPolicy {
+        /// On different hosts where that is possible.
+        AntiSoft = "ANTISOFT",
+        /// On different hosts, or not at all.
+        AntiHard = "ANTIHARD",
+    }
+}

@@ -2,6 +2,7 @@
 //!
 //! The store reads and writes rows by these declarations, and the query engine answers every `Query…` call from them.
 
+mod affinity_groups;
 mod declaration;
 mod enums;
 mod hosts;
@@ -19,6 +20,7 @@ mod vms;
 
 use std::sync::LazyLock;
 
+pub use affinity_groups::*;
 pub use declaration::*;
 pub use enums::*;
 pub use hosts::*;
@@ -44,6 +46,7 @@ pub static ALL: LazyLock<Vec<&'static Declaration>> = LazyLock::new(|| {
         images::ALL,
         networks::ALL,
         vms::ALL,
+        affinity_groups::ALL,
         tags::ALL,
         identity::ALL,
         long_jobs::ALL,

@@ -69,6 +69,7 @@ resource! {
         "image" => Image(image_uuid = uuid);
         "instanceOffering" => InstanceOffering(instance_offering_uuid = uuid);
         "rootVolume" => Volume(root_volume_uuid = uuid);
+        "affinityGroup" => AffinityGroup(uuid via affinity_group_usage(resource_uuid, affinity_group_uuid) = uuid);
         "defaultL3Network" => L3Network(default_l3_network_uuid = uuid);
         "vmNics" => VmNic(uuid = vm_instance_uuid) shown Shown::Inventories { order: "device_id" };
         "allVolumes" => Volume(uuid = vm_instance_uuid) shown Shown::Inventories { order: "device_id" };

@@ -1,7 +1,10 @@
 //! Capacity of hosts and storages. Promises are made in the writer's transactions alone, so nothing is promised twice.
 
+use std::collections::HashMap;
+
 use gantry_common::id::{HostUuid, PrimaryStorageUuid, VmUuid};
 use rusqlite::OptionalExtension;
+use serde::{Deserialize, Serialize};
 
 use super::{SqlValue, StoreError, Tx, column};
 use crate::resource::Host;
@@ -22,12 +25,34 @@ pub struct LocalStorageCapacity {
 }
 
 impl LocalStorageCapacity {
+    /// The value of a row that begins with its columns in order.
+    fn from_row(row: &rusqlite::Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            total_bytes: column(row, 0)?,
+            available_bytes: column(row, 1)?,
+            total_physical_bytes: column(row, 2)?,
+            available_physical_bytes: column(row, 3)?,
+            system_used_bytes: column(row, 4)?,
+        })
+    }
+
     /// Whether more than this part of the file system is in use.
     #[allow(clippy::cast_precision_loss)]
     pub fn is_fuller_than(&self, part: f64) -> bool {
         let used_bytes = self.total_physical_bytes.saturating_sub(self.available_physical_bytes);
         used_bytes as f64 > self.total_physical_bytes as f64 * part
     }
+}
+
+/// What a VM is promised of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostPromise {
+    /// The host.
+    pub host: HostUuid,
+    /// Virtual processors.
+    pub cpu_num: u32,
+    /// Memory.
+    pub memory_bytes: u64,
 }
 
 /// How much of a storage may be promised.
@@ -82,6 +107,19 @@ impl Tx<'_> {
         Ok(true)
     }
 
+    /// What a VM is promised.
+    pub fn host_promise(&self, vm: VmUuid) -> Result<Option<HostPromise>, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT host_uuid, cpu_num, memory_bytes FROM vm_allocation WHERE vm_uuid = ?")?;
+        let mut rows = statement.query([vm.to_string()])?;
+        rows.next()?
+            .map(|row| {
+                Ok(HostPromise { host: column(row, 0)?, cpu_num: column(row, 1)?, memory_bytes: column(row, 2)? })
+            })
+            .transpose()
+    }
+
     /// Takes back what a VM was promised.
     pub fn release_host(&self, vm: VmUuid) -> Result<(), StoreError> {
         let mut statement =
@@ -117,6 +155,36 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// How many VMs are on each host.
+    pub fn vms_by_host(&self) -> Result<HashMap<HostUuid, u64>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT host_uuid, count(*) FROM vm_instance WHERE host_uuid IS NOT NULL GROUP BY host_uuid",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut counts = HashMap::new();
+        while let Some(row) = rows.next()? {
+            counts.insert(column(row, 0)?, column(row, 1)?);
+        }
+        Ok(counts)
+    }
+
+    /// A local storage's capacity on each of its hosts.
+    pub fn local_storage_by_host(
+        &self,
+        storage: PrimaryStorageUuid,
+    ) -> Result<HashMap<HostUuid, LocalStorageCapacity>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT total_bytes, available_bytes, total_physical_bytes, available_physical_bytes, system_used_bytes, host_uuid
+             FROM local_storage_host WHERE primary_storage_uuid = ?",
+        )?;
+        let mut rows = statement.query([storage.to_string()])?;
+        let mut capacities = HashMap::new();
+        while let Some(row) = rows.next()? {
+            capacities.insert(column(row, 5)?, LocalStorageCapacity::from_row(row)?);
+        }
+        Ok(capacities)
+    }
+
     /// A local storage's capacity on a host, if the host has it.
     pub fn local_storage(
         &self,
@@ -128,17 +196,7 @@ impl Tx<'_> {
              FROM local_storage_host WHERE primary_storage_uuid = ? AND host_uuid = ?",
         )?;
         let mut rows = statement.query([storage.to_string(), host.to_string()])?;
-        rows.next()?
-            .map(|row| {
-                Ok(LocalStorageCapacity {
-                    total_bytes: column(row, 0)?,
-                    available_bytes: column(row, 1)?,
-                    total_physical_bytes: column(row, 2)?,
-                    available_physical_bytes: column(row, 3)?,
-                    system_used_bytes: column(row, 4)?,
-                })
-            })
-            .transpose()
+        rows.next()?.map(LocalStorageCapacity::from_row).transpose()
     }
 
     /// Records what a host's file system says of a local storage, and brings the storage's sums up to date.

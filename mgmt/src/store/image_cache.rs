@@ -1,5 +1,7 @@
 //! Images that stand in primary storages' caches.
 
+use std::collections::HashSet;
+
 use gantry_common::id::{HostUuid, ImageUuid, PrimaryStorageUuid};
 use rusqlite::OptionalExtension;
 
@@ -50,6 +52,23 @@ impl Tx<'_> {
             .query_row([image.to_string(), storage.to_string(), host.to_string()], |row| row.get(0))
             .optional()?;
         Ok(found.is_some())
+    }
+
+    /// The hosts that have an image in a storage's cache.
+    pub fn hosts_with_cached(
+        &self,
+        image: ImageUuid,
+        storage: PrimaryStorageUuid,
+    ) -> Result<HashSet<HostUuid>, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT host_uuid FROM image_cache WHERE image_uuid = ? AND primary_storage_uuid = ?")?;
+        let mut rows = statement.query([image.to_string(), storage.to_string()])?;
+        let mut hosts = HashSet::new();
+        while let Some(row) = rows.next()? {
+            hosts.insert(column(row, 0)?);
+        }
+        Ok(hosts)
     }
 
     /// Notes that an image is in a storage's cache on a host, where it takes `bytes`.

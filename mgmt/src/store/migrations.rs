@@ -9,6 +9,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_durable_jobs.sql"),
     include_str!("migrations/0003_settings.sql"),
     include_str!("migrations/0004_query_indexes.sql"),
+    include_str!("migrations/0009_affinity_groups.sql"),
     include_str!("migrations/0012_deletion.sql"),
 ];
 

@@ -134,5 +134,15 @@ pub struct Tx<'a> {
     connection: &'a Connection,
 }
 
+/// Works on an inventory of its own that is gone afterwards. It does not ask whether what rows refer to is there.
+#[cfg(test)]
+pub fn in_memory<T>(work: impl FnOnce(&Tx<'_>) -> T) -> T {
+    let mut connection = Connection::open_in_memory().unwrap();
+    migrations::run(&mut connection).unwrap();
+    query::equip(&connection).unwrap();
+    connection.pragma_update(None, "foreign_keys", "OFF").unwrap();
+    work(&Tx { connection: &connection })
+}
+
 #[cfg(test)]
 mod tests;

@@ -164,6 +164,8 @@ texts!(
     id::HostUuid,
     id::InstanceOfferingUuid,
     id::DiskOfferingUuid,
+    id::AffinityGroupUuid,
+    id::AffinityGroupUsageUuid,
     id::BackupStorageUuid,
     id::PrimaryStorageUuid,
     id::ImageUuid,

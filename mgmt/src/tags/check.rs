@@ -1,5 +1,7 @@
 //! Whether what varies in a system tag can be used.
 
+use gantry_common::id::PrimaryStorageUuid;
+
 use crate::{failure::Failure, settings::parse_bytes, vm::VmTags};
 
 fn refuse(tag: &str, remedy: &str) -> Failure {
@@ -34,6 +36,36 @@ pub fn usb_redirect(tag: &str) -> Result<(), Failure> {
         "true" => Err(refuse(tag, "this node redirects no USB devices: usbRedirect::false is what it has")),
         _ => Err(refuse(tag, "usbRedirect::true or usbRedirect::false is needed")),
     }
+}
+
+pub fn max_instances(tag: &str) -> Result<(), Failure> {
+    match value(tag).parse::<u64>() {
+        Ok(1..) => Ok(()),
+        _ => Err(refuse(tag, "a whole number from 1 on is needed at its end")),
+    }
+}
+
+pub fn mode(tag: &str) -> Result<(), Failure> {
+    if matches!(value(tag), "soft" | "hard") { Ok(()) } else { Err(refuse(tag, "soft or hard is needed at its end")) }
+}
+
+pub fn uuid(tag: &str) -> Result<(), Failure> {
+    match value(tag).parse::<PrimaryStorageUuid>() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(refuse(tag, &error.to_string())),
+    }
+}
+
+/// `…::userTag::<tag>` or `…::userTag::<tag>::required`.
+pub fn user_tag(tag: &str) -> Result<(), Failure> {
+    let named = tag.split_once("userTag::").map(|(_, named)| named.strip_suffix("::required").unwrap_or(named));
+    if named.is_some_and(|named| !named.trim().is_empty()) {
+        return Ok(());
+    }
+    Err(refuse(
+        tag,
+        "a primary storage's user tag is needed after userTag::, and ::required after that if it must be there",
+    ))
 }
 
 pub fn bytes(tag: &str) -> Result<(), Failure> {

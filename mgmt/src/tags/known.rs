@@ -89,7 +89,25 @@ pub static KNOWN: &[KnownTag] = &[
     KnownTag::new("VmInstance", "vmCpuPinning::{policy}", Giver::Nobody, check::nothing),
     KnownTag::new("VmInstance", "pciDevice::{uuid}", Giver::Nobody, check::nothing).several(),
     KnownTag::new("VmInstance", "gpuOfferingUuid::{uuid}", Giver::Nobody, check::nothing),
-    KnownTag::new("VmInstance", "affinityGroupUuid::{uuid}", Giver::Nobody, check::nothing),
+    KnownTag::new("VmInstance", "affinityGroupUuid::{uuid}", Giver::Maker, check::vm),
+    // A VM takes them over from its instance offering.
+    KnownTag::new("VmInstance", "maxInstancePerHost::{number}", Giver::Node, check::nothing),
+    KnownTag::new("VmInstance", "minimumCPUUsageHostAllocatorStrategyMode::{mode}", Giver::Node, check::nothing),
+    KnownTag::new("VmInstance", "minimumMemoryUsageHostAllocatorStrategyMode::{mode}", Giver::Node, check::nothing),
+    KnownTag::new("InstanceOffering", "maxInstancePerHost::{number}", Giver::Anyone, check::max_instances),
+    KnownTag::new("InstanceOffering", "minimumCPUUsageHostAllocatorStrategyMode::{mode}", Giver::Anyone, check::mode),
+    KnownTag::new(
+        "InstanceOffering",
+        "minimumMemoryUsageHostAllocatorStrategyMode::{mode}",
+        Giver::Anyone,
+        check::mode,
+    ),
+    KnownTag::new("InstanceOffering", "primaryStorage::allocator::uuid::{uuid}", Giver::Anyone, check::uuid),
+    KnownTag::new("InstanceOffering", "primaryStorage::allocator::userTag::{tag}", Giver::Anyone, check::user_tag)
+        .several(),
+    KnownTag::new("DiskOffering", "primaryStorage::allocator::uuid::{uuid}", Giver::Anyone, check::uuid),
+    KnownTag::new("DiskOffering", "primaryStorage::allocator::userTag::{tag}", Giver::Anyone, check::user_tag)
+        .several(),
     KnownTag::new("Image", "bootMode::{mode}", Giver::Anyone, check::boot_mode),
     KnownTag::new("Image", "md5::{digest}", Giver::Maker, check::md5),
     KnownTag::new("Image", "sha256::{digest}", Giver::Maker, check::sha256),

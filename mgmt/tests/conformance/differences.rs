@@ -1,5 +1,7 @@
 //! Where Gantry differs from the reference on purpose, and why.
 
+use gantry_mgmt::api::{ReplyField, ReplyType};
+
 /// Served names of operations, and the reference's: the published client's are served.
 pub const RENAMED: &[(&str, &str)] = &[("LogInByAccount", "LoginByAccount"), ("LogInByUser", "LoginByUser")];
 
@@ -95,6 +97,7 @@ pub const LIMITED: &[(&str, &str)] = &[
     ("AddKVMHost", "username"),
     ("AttachNetworkServiceToL3Network", "networkServices"),
     ("CheckIpAvailability", "ip"),
+    ("CreateInstanceOffering", "type"),
     ("CreateL3Network", "dnsDomain"),
     ("DetachNetworkServiceFromL3Network", "networkServices"),
     ("GetFreeIp", "limit"),
@@ -117,6 +120,10 @@ pub const REPLIES_OTHERWISE: &[(&str, &str)] = &[
     ("GetTaskProgress", "`taskUuid` and `taskId`: the reference's example and its table differ"),
     ("IsReadyToGo", "`managementNodeId`, which the reference shows only in its example"),
 ];
+
+/// A field that any reply with a list of candidates may have besides the published ones: what the list leaves out, and why.
+pub const EXCLUSIONS: ReplyField =
+    ReplyField { name: "details", holds: ReplyType::List(&ReplyType::Inventory("Exclusion")) };
 
 /// Fields of inventories that are not shown; `*` stands for every inventory.
 pub const UNSERVED_FIELDS: &[(&str, &str)] = &[

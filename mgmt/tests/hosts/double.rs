@@ -1,7 +1,7 @@
 //! A host whose commands do what a test tells them.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -21,7 +21,8 @@ use tokio_stream::wrappers::BroadcastStream;
 
 /// The host. Images are handled by the agent's own code where there are any; `pause_vm` waits for `gate`, `measure_volume`
 /// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses. Where it has `things`, it has
-/// them until it is told to remove them.
+/// them until it is told to remove them. `start_vm` and `reboot_vm` note the
+/// size that the VM gets.
 pub struct Double {
     /// Domains, files, bridges, networks, and its membership.
     pub things: Mutex<Option<BTreeSet<Thing>>>,
@@ -37,6 +38,8 @@ pub struct Double {
     pub gate: Notify,
     pub begun: Notify,
     pub pauses: AtomicU64,
+    /// Processors and memory of each VM that runs.
+    pub sizes: Mutex<HashMap<VmUuid, (u32, u64)>>,
     pub told: broadcast::Sender<Event>,
     pub images: Option<Images>,
 }
@@ -69,6 +72,7 @@ impl Double {
             gate: Notify::new(),
             begun: Notify::new(),
             pauses: AtomicU64::new(0),
+            sizes: Mutex::default(),
             told,
             images,
         }
@@ -101,6 +105,11 @@ impl Double {
         };
         let vms = things.into_iter().filter_map(domain).collect();
         Event::Snapshot(Box::new(Snapshot { facts: facts(), vms: Some(vms), foreign: vec![], revision: 0 }))
+    }
+
+    fn run(&self, spec: &VmSpec) -> Observation {
+        self.sizes.lock().insert(spec.uuid, (spec.cpu_num, spec.memory_bytes));
+        Observation { vm: spec.uuid, state: VmState::Running, revision: 1 }
     }
 
     pub fn tell(&self, revision: u64) {
@@ -160,6 +169,14 @@ macro_rules! double {
                 self.begun.notify_one();
                 self.gate.notified().await;
                 Ok(Observation { vm: command.vm, state: VmState::Paused, revision })
+            }
+
+            async fn start_vm(&self, _: Call, command: StartVm) -> Result<Observation, AgentError> {
+                Ok(self.run(&command.vm))
+            }
+
+            async fn reboot_vm(&self, _: Call, command: RebootVm) -> Result<Observation, AgentError> {
+                Ok(self.run(&command.vm))
             }
 
             async fn measure_volume(&self, call: Call, _: MeasureVolume) -> Result<VolumeSize, AgentError> {
@@ -222,11 +239,12 @@ macro_rules! double {
 }
 
 double! {
+    run_script(RunScript) -> ScriptOutcome;
+    plan_upgrade(PlanUpgrade) -> Upgrade;
+    upgrade_packages(UpgradePackages) -> Upgrade;
     ensure_network(EnsureNetwork) -> ();
     create_volume(CreateVolume) -> VolumeSize;
     cache_image(CacheImage) -> ImageFacts;
-    start_vm(StartVm) -> Observation;
-    reboot_vm(RebootVm) -> Observation;
     resume_vm(ResumeVm) -> Observation;
     observe_vm(ObserveVm) -> Observation;
     console_address(ConsoleAddressOf) -> ConsoleAddress;

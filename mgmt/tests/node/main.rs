@@ -2,7 +2,9 @@
 #![allow(missing_docs, dead_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that meets the unexpected ends")]
 
+mod affinity_groups;
 mod api;
+mod candidates;
 mod changing;
 mod clean_up;
 #[path = "../hosts/double.rs"]
@@ -14,6 +16,7 @@ mod notifications;
 #[path = "../served/node.rs"]
 mod served_node;
 mod settings;
+mod sizes;
 mod storages;
 mod tags;
 #[path = "../hosts/wire.rs"]

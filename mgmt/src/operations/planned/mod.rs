@@ -2,7 +2,6 @@
 //! checked like any other's and then refused. To carry one out, move its declaration beside its handler.
 
 mod account;
-mod affinity_group;
 mod alarm;
 mod backup_storage;
 mod baremetal_chassis;
@@ -11,14 +10,11 @@ mod billing;
 mod ceph_backup_storage;
 mod ceph_primary_storage;
 mod certificate;
-mod cluster;
 mod console;
 mod database_backup;
 mod eip;
-mod host;
 mod image;
 mod image_store;
-mod instance_offering;
 mod ipsec;
 mod iscsi;
 mod l2_network;
@@ -62,7 +58,6 @@ type Object = Map<String, Value>;
 /// The declarations of each file.
 const PLANNED: &[&[Draft]] = &[
     account::PLANNED,
-    affinity_group::PLANNED,
     alarm::PLANNED,
     backup_storage::PLANNED,
     baremetal_chassis::PLANNED,
@@ -71,14 +66,11 @@ const PLANNED: &[&[Draft]] = &[
     ceph_backup_storage::PLANNED,
     ceph_primary_storage::PLANNED,
     certificate::PLANNED,
-    cluster::PLANNED,
     console::PLANNED,
     database_backup::PLANNED,
     eip::PLANNED,
-    host::PLANNED,
     image::PLANNED,
     image_store::PLANNED,
-    instance_offering::PLANNED,
     ipsec::PLANNED,
     iscsi::PLANNED,
     l2_network::PLANNED,
@@ -114,7 +106,6 @@ const PLANNED: &[&[Draft]] = &[
 /// What they answer with, where that is no declared resource.
 pub const INVENTORIES: &[&[InventoryDraft]] = &[
     account::INVENTORIES,
-    affinity_group::INVENTORIES,
     alarm::INVENTORIES,
     baremetal_chassis::INVENTORIES,
     baremetal_instance::INVENTORIES,
@@ -125,7 +116,6 @@ pub const INVENTORIES: &[&[InventoryDraft]] = &[
     console::INVENTORIES,
     database_backup::INVENTORIES,
     eip::INVENTORIES,
-    host::INVENTORIES,
     image::INVENTORIES,
     image_store::INVENTORIES,
     ipsec::INVENTORIES,

@@ -1,12 +1,17 @@
 //! 3.1: VM instances.
 
+mod blueprint;
+mod capabilities;
 mod create;
 mod destroy;
 mod life;
 mod plan;
+mod resize;
 mod run;
 mod start;
+mod update;
 
+pub use blueprint::NewVm;
 pub use destroy::ExpungeVmInstance;
 use gantry_common::{
     agent::ConsoleAddressOf,
@@ -15,8 +20,9 @@ use gantry_common::{
 };
 pub use run::{set_off, set_state};
 use serde_json::{Value, json};
+pub use start::demand as start_demand;
 
-use super::making::require;
+use super::{changing::change, making::require};
 use crate::{
     api::{Caller, Operation, SyncOperation, job, query, sync},
     failure::Failure,
@@ -36,6 +42,9 @@ pub fn operations() -> Vec<Operation> {
         job::<destroy::DestroyVmInstance>(),
         job::<destroy::RecoverVmInstance>(),
         job::<destroy::ExpungeVmInstance>(),
+        change::<update::UpdateVmInstance>(),
+        job::<resize::ChangeInstanceOffering>(),
+        sync::<capabilities::GetVmCapabilities>(),
         sync::<GetVmConsoleAddress>(),
         query::<QueryVmInstance>(VmInstance::declaration),
         query::<QueryVmNic>(VmNic::declaration),

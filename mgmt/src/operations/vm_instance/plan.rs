@@ -1,5 +1,7 @@
 //! What a new VM consists of: interfaces with their addresses, volumes with their places.
 
+use std::net::Ipv4Addr;
+
 use gantry_common::{
     error::ErrorKind,
     id::{HostUuid, ImageUuid, L3NetworkUuid, NicUuid, PrimaryStorageUuid, VmUuid, VolumeUuid},
@@ -7,7 +9,7 @@ use gantry_common::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::super::{making::require, network_service::take_service_address};
+use super::super::{affinity_group::expel, making::require, network_service::take_service_address};
 use crate::{
     clock::Timestamp,
     failure::Failure,
@@ -38,23 +40,11 @@ pub fn make_nics(tx: &Tx<'_>, vm: VmUuid, l3_networks: &[L3NetworkUuid], tags: &
         }
     }
     for (device_id, l3_uuid) in (0..).zip(l3_networks) {
-        let l3 = require::<L3Network>(tx, "l3NetworkUuids", *l3_uuid)?;
-        if l3.state != AdminState::Enabled {
-            return Err(Failure::new(
-                ErrorKind::StateForbids,
-                format!("L3 network '{}' is {}: enable it", l3.name, l3.state),
-            ));
-        }
+        let l3 = usable_l3(tx, *l3_uuid)?;
         let name = l3.name.clone();
         take_service_address(tx, l3)?;
         let wanted = tags.static_ips.get(l3_uuid).copied();
-        let used = tx.take_address(*l3_uuid, wanted, &format!("VM {vm}"))?.ok_or_else(|| {
-            let details = match wanted {
-                Some(ip) => format!("{ip} is taken, or in no range of L3 network '{name}': choose another staticIp"),
-                None => format!("L3 network '{name}' has no free address: add a range with AddIpRange"),
-            };
-            Failure::new(ErrorKind::NoAddress, details)
-        })?;
+        let used = tx.take_address(*l3_uuid, wanted, &format!("VM {vm}"))?.ok_or_else(|| no_address(&name, wanted))?;
         let uuid = NicUuid::random();
         let now = Timestamp::now();
         tx.insert(&VmNic {
@@ -74,6 +64,27 @@ pub fn make_nics(tx: &Tx<'_>, vm: VmUuid, l3_networks: &[L3NetworkUuid], tags: &
         })?;
     }
     Ok(())
+}
+
+/// An L3 network that VMs may join.
+pub fn usable_l3(tx: &Tx<'_>, uuid: L3NetworkUuid) -> Result<L3Network, Failure> {
+    let l3 = require::<L3Network>(tx, "l3NetworkUuids", uuid)?;
+    if l3.state != AdminState::Enabled {
+        return Err(Failure::new(
+            ErrorKind::StateForbids,
+            format!("L3 network '{}' is {}: enable it", l3.name, l3.state),
+        ));
+    }
+    Ok(l3)
+}
+
+/// An L3 network has no address for a VM, or not the one it asks for.
+pub fn no_address(l3_network: &str, wanted: Option<Ipv4Addr>) -> Failure {
+    let details = match wanted {
+        Some(ip) => format!("{ip} is taken, or in no range of L3 network '{l3_network}': choose another staticIp"),
+        None => format!("L3 network '{l3_network}' has no free address: add a range with AddIpRange"),
+    };
+    Failure::new(ErrorKind::NoAddress, details)
 }
 
 /// How often a random address is drawn before giving up; two draws in a row are all but never taken.
@@ -106,6 +117,7 @@ fn choose_mac(tx: &Tx<'_>, wanted: Option<MacAddress>) -> Result<MacAddress, Fai
 pub fn forget_vm(tx: &Tx<'_>, vm: VmUuid) -> Result<(), Failure> {
     let of_vm = [("vm_instance_uuid", vm.to_sql())];
     tx.release_host(vm)?;
+    expel(tx, vm)?;
     for nic in tx.find::<VmNic>(&of_vm)? {
         tx.delete::<VmNic>(nic.uuid)?;
         tx.release_address(nic.used_ip_uuid)?;
