@@ -83,10 +83,13 @@ impl Double {
         if self.things.lock().is_none() {
             return Err(AgentError::NotFound { what: "command of the double".to_owned(), name: command.to_owned() });
         }
-        let left = self.removes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        if left.is_err() && self.holds.load(Ordering::SeqCst) {
+        let take = || self.removes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        let mut left = take();
+        while left.is_err() && self.holds.load(Ordering::SeqCst) {
+            let released = self.gate.notified();
             self.held.store(true, Ordering::SeqCst);
-            std::future::pending::<()>().await;
+            released.await;
+            left = take();
         }
         if left.is_err() || self.refuses.load(Ordering::SeqCst) {
             return Err(AgentError::Internal { reason: "the double refuses".to_owned() });
@@ -95,6 +98,13 @@ impl Double {
             things.remove(&thing);
         }
         Ok(())
+    }
+
+    /// Answers what was held, and removes so many more things.
+    pub fn release(&self, removes: u64) {
+        self.removes.store(removes, Ordering::SeqCst);
+        self.held.store(false, Ordering::SeqCst);
+        self.gate.notify_waiters();
     }
 
     fn snapshot(&self) -> Event {
