@@ -6,7 +6,7 @@ use gantry_common::{error::ErrorKind, id::JobUuid};
 use http::{HeaderMap, Uri};
 use serde_json::Value;
 
-use super::{Answer, Caller, Checked, Declaration, Handler, Operation, server::note_ignored};
+use super::{Answer, Caller, Checked, Declaration, Handler, Operation, Origin, server::note_ignored};
 use crate::{
     failure::Failure,
     job::{self, Accepted},
@@ -55,6 +55,7 @@ pub async fn carry_out(node: &Arc<Node>, call: Call<'_>, checked: Checked) -> Re
                 parameters,
                 account_uuid: session.map_or(node.admin, |session| session.account_uuid),
                 webhook: webhook(headers)?,
+                origin: Origin::of(headers),
             };
             Ok(Outcome::Job(job::accept(node, accepted).await?))
         }
@@ -77,7 +78,9 @@ pub fn not_yet(declaration: &Declaration) -> Failure {
 pub async fn known_job(node: &Node, text: &str) -> Result<JobRecord, Failure> {
     let unknown = || job::unknown_job(text);
     let uuid: JobUuid = text.parse().map_err(|_| unknown())?;
-    node.store.read(move |tx| tx.job(uuid).map_err(Failure::from)).await?.ok_or_else(unknown)
+    let mut job = node.store.read(move |tx| tx.job(uuid).map_err(Failure::from)).await?.ok_or_else(unknown)?;
+    job::open_result(node, &mut job)?;
+    Ok(job)
 }
 
 /// The caller's `X-Job-UUID`, or a new one.

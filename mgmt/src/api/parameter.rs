@@ -101,6 +101,7 @@ uuid_types!(
     PrimaryStorageUuid,
     ImageUuid,
     VolumeUuid,
+    VolumeSnapshotUuid,
     L2NetworkUuid,
     L3NetworkUuid,
     IpRangeUuid,
@@ -109,6 +110,7 @@ uuid_types!(
     NicUuid,
     TagUuid,
     NotificationUuid,
+    ConsoleProxyAgentUuid,
     GcJobUuid,
 );
 

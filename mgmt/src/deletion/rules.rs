@@ -20,7 +20,7 @@ pub enum Then {
     Remembers,
     /// It stands in the way unless it goes anyway. When the deletion is enforced it goes.
     Refuses,
-    /// What it names is deleted by no call.
+    /// What it names is deleted by no call, or the row is none of its own.
     Apart,
 }
 
@@ -107,6 +107,12 @@ pub const RULES: &[Rule] = &[
     rule("Volume", "vm_instance_uuid", "VmInstance", Then::Clears).when("kind", "Data"),
     rule("Volume", "disk_offering_uuid", "DiskOffering", Then::Remembers),
     rule("Volume", "root_image_uuid", "Image", Then::Remembers),
+    rule("ShareableVolumeVmInstanceRef", "volume_uuid", "Volume", Then::GoesWith),
+    rule("ShareableVolumeVmInstanceRef", "vm_instance_uuid", "VmInstance", Then::GoesWith),
+    // No rows of their own: the volumes' rows say them.
+    rule("LocalStorageResourceRef", "resource_uuid", "Volume", Then::Apart),
+    rule("LocalStorageResourceRef", "primary_storage_uuid", "PrimaryStorage", Then::Apart),
+    rule("LocalStorageResourceRef", "host_uuid", "Host", Then::Apart),
     rule("AffinityGroupUsage", "affinity_group_uuid", "AffinityGroup", Then::GoesWith),
     rule("AffinityGroupUsage", "resource_uuid", "VmInstance", Then::GoesWith),
     rule("Session", "account_uuid", "Account", Then::GoesWith),

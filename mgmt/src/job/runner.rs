@@ -267,6 +267,7 @@ impl<O: JobOperation> Job<O> {
                         node: &node,
                         job: record.uuid,
                         account_uuid: record.account_uuid,
+                        origin: record.origin.as_ref(),
                         params: &*params,
                         state: &mut state,
                     };
@@ -299,6 +300,7 @@ impl<O: JobOperation> Job<O> {
             node: self.node.clone(),
             job: self.record.uuid,
             account_uuid: self.record.account_uuid,
+            origin: self.record.origin.clone(),
             params: self.params.clone(),
             state,
             step: format!("{direction} {}", self.steps[step].name),

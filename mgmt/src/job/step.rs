@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::Run;
 use crate::{
-    api::Declared,
+    api::{Declared, Origin},
     failure::Failure,
     node::Node,
     store::{Claim, Tx},
@@ -24,6 +24,10 @@ pub trait JobOperation: Declared {
     fn locks(&self) -> Vec<String> {
         Vec::new()
     }
+
+    /// Finds further such ids that the parameters do not name: the VM of a network interface. Asked once, when the call is
+    /// accepted or taken up again.
+    const FIND_LOCKS: Option<FindLocks<Self>> = None;
 
     /// Whether it also works on resources that only the inventory tells; see [`JobOperation::claim`].
     const CLAIMS: bool = false;
@@ -46,6 +50,9 @@ pub trait JobOperation: Declared {
     }
 }
 
+/// Looks in the inventory for the ids of resources that no other job may work on at the same time.
+pub type FindLocks<O> = fn(&O, &Tx<'_>) -> Result<Vec<String>, Failure>;
+
 /// A step that only writes to the inventory.
 pub type Record<O> = fn(&Tx<'_>, &mut Recording<'_, O>) -> Result<(), Failure>;
 
@@ -61,6 +68,8 @@ pub struct Recording<'a, O: JobOperation> {
     pub job: JobUuid,
     /// Who called.
     pub account_uuid: AccountUuid,
+    /// Where the caller reached the node; nothing for the node's own jobs.
+    pub origin: Option<&'a Origin>,
     /// What was asked.
     pub params: &'a O,
     /// What the steps have found out so far.

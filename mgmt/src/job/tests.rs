@@ -102,6 +102,7 @@ fn call(node: &Node, uuid: JobUuid, parameters: Value) -> Accepted {
         parameters,
         account_uuid: node.admin,
         webhook: None,
+        origin: None,
     }
 }
 
@@ -239,6 +240,7 @@ fn stored(node: &Node, phase: JobPhase, step: u32, state: Value, result: Option<
         call_digest: String::new(),
         account_uuid: node.admin,
         webhook: None,
+        origin: None,
         phase,
         step,
         state,

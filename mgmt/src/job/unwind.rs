@@ -42,11 +42,18 @@ impl<O: JobOperation> Job<O> {
             }
             Some(Act::Record(act)) => {
                 let (act, node, params) = (*act, self.node.clone(), self.params.clone());
-                let (job, account_uuid) = (self.record.uuid, self.record.account_uuid);
+                let (job, account_uuid, origin) =
+                    (self.record.uuid, self.record.account_uuid, self.record.origin.clone());
                 self.store("undoing", move |tx| {
                     let mut left = state.clone();
-                    let mut recording =
-                        Recording { node: &node, job, account_uuid, params: &*params, state: &mut left };
+                    let mut recording = Recording {
+                        node: &node,
+                        job,
+                        account_uuid,
+                        origin: origin.as_ref(),
+                        params: &*params,
+                        state: &mut left,
+                    };
                     act(tx, &mut recording)?;
                     Ok(left)
                 })

@@ -101,6 +101,7 @@ impl JobOperation for SubmitLongJob {
                     parameters: checked.parameters,
                     account_uuid: run.account_uuid,
                     webhook: None,
+                    origin: run.origin.clone(),
                 };
                 accept(&run.node, accepted).await?;
                 Ok(run.state)

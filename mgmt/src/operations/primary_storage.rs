@@ -23,7 +23,8 @@ use crate::{
     operation,
     query::inventory_reply,
     resource::{
-        AdminState, Cluster, ConnectionStatus, Host, PrimaryStorage, PrimaryStorageClusterRef, VmInstance, Volume, Zone,
+        AdminState, Cluster, ConnectionStatus, Host, MediaStatus, PrimaryStorage, PrimaryStorageClusterRef, VmInstance,
+        Volume, Zone,
     },
     store::{SqlValue, Tx},
     vm::{LOCAL_STORAGE, STORAGE_STRATEGIES},
@@ -142,6 +143,22 @@ operation! {
 
 deletes!(DeletePrimaryStorage of PrimaryStorage);
 
+/// Two storages of a host must not share a directory: their files and their space would be each other's.
+fn refuse_overlap(tx: &Tx<'_>, cluster: &Cluster, storage: &PrimaryStorage) -> Result<(), Failure> {
+    let is_below = |inner: &str, outer: &str| inner == outer || inner.starts_with(&format!("{outer}/"));
+    for link in tx.find::<PrimaryStorageClusterRef>(&[("cluster_uuid", cluster.uuid.to_sql())])? {
+        let Some(other) = tx.get::<PrimaryStorage>(link.primary_storage_uuid)? else { continue };
+        if other.uuid != storage.uuid && (is_below(&other.url, &storage.url) || is_below(&storage.url, &other.url)) {
+            let remedy = format!(
+                "its directory {} and {} of primary storage '{}' on the same cluster overlap: add a storage with another directory",
+                storage.url, other.url, other.name
+            );
+            return Err(Failure::argument("primaryStorageUuid", storage.uuid, remedy));
+        }
+    }
+    Ok(())
+}
+
 /// What the hosts' file systems said.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct Measured {
@@ -178,6 +195,7 @@ impl JobOperation for AttachPrimaryStorageToCluster {
                     let remedy = "the cluster is in another zone than the primary storage";
                     return Err(Failure::argument("clusterUuid", cluster.uuid, remedy));
                 }
+                refuse_overlap(tx, &cluster, &storage)?;
                 let hosts = tx.find::<Host>(&[("cluster_uuid", cluster.uuid.to_sql())])?;
                 let connected = hosts.into_iter().filter(|host| host.status == ConnectionStatus::Connected);
                 run.state.hosts = connected.map(|host| host.uuid).collect();
@@ -301,7 +319,12 @@ impl Change for ChangePrimaryStorageState {
         storage.state = match self.state_event.as_str() {
             "maintain" => {
                 let running = running_vms(tx, storage.uuid)?;
-                refuse_if_used("primary storage", &storage.name, &[("running VMs", running)])?;
+                let moving = tx.count::<Volume>(&[
+                    ("primary_storage_uuid", storage.uuid.to_sql()),
+                    ("status", MediaStatus::Migrating.to_sql()),
+                ])?;
+                let blockers = [("running VMs", running), ("volumes that are being moved", moving)];
+                refuse_if_used("primary storage", &storage.name, &blockers)?;
                 AdminState::Maintenance
             }
             "deleting" => {

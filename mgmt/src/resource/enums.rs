@@ -39,6 +39,8 @@ text_enum! {
         Ready = "Ready",
         /// It has no file yet.
         NotInstantiated = "NotInstantiated",
+        /// It is being moved to another host or storage.
+        Migrating = "Migrating",
         /// It was deleted and can be recovered.
         Deleted = "Deleted",
     }
@@ -87,6 +89,8 @@ text_enum! {
         Paused = "Paused",
         /// Its processors are being resumed.
         Resuming = "Resuming",
+        /// Not running; a volume of it is being moved.
+        VolumeMigrating = "VolumeMigrating",
         /// Being destroyed.
         Destroying = "Destroying",
         /// Destroyed; can be recovered until it is expunged.

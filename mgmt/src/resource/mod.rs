@@ -3,6 +3,7 @@
 //! The store reads and writes rows by these declarations, and the query engine answers every `Query…` call from them.
 
 mod affinity_groups;
+mod consoles;
 mod declaration;
 mod enums;
 mod hosts;
@@ -21,6 +22,7 @@ mod vms;
 use std::sync::LazyLock;
 
 pub use affinity_groups::*;
+pub use consoles::*;
 pub use declaration::*;
 pub use enums::*;
 pub use hosts::*;
@@ -52,6 +54,7 @@ pub static ALL: LazyLock<Vec<&'static Declaration>> = LazyLock::new(|| {
         long_jobs::ALL,
         settings::ALL,
         management::ALL,
+        consoles::ALL,
     ]
     .into_iter()
     .flatten()

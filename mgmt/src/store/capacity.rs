@@ -44,6 +44,17 @@ impl LocalStorageCapacity {
     }
 }
 
+/// What a look through a storage has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SurveyedStorage {
+    /// Bytes of the file system.
+    pub total_bytes: u64,
+    /// Of these, how many are free.
+    pub available_bytes: u64,
+    /// What the storage's own files take.
+    pub own_bytes: u64,
+}
+
 /// What a VM is promised of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostPromise {
@@ -232,6 +243,25 @@ impl Tx<'_> {
         self.count_storage(storage, host)
     }
 
+    /// The same after a look through all of the storage's files, which take `own_bytes`: what else is taken is the system's.
+    pub fn survey_local_storage(
+        &self,
+        storage: PrimaryStorageUuid,
+        host: HostUuid,
+        found: SurveyedStorage,
+        rules: StorageRules,
+    ) -> Result<(), StoreError> {
+        let SurveyedStorage { total_bytes, available_bytes, own_bytes } = found;
+        let system_bytes = total_bytes.saturating_sub(available_bytes).saturating_sub(own_bytes);
+        self.observe_local_storage(storage, host, total_bytes, available_bytes, rules)?;
+        self.connection
+            .prepare_cached(
+                "UPDATE local_storage_host SET system_used_bytes = ? WHERE primary_storage_uuid = ? AND host_uuid = ?",
+            )?
+            .execute(rusqlite::params_from_iter([system_bytes.to_sql(), storage.to_sql(), host.to_sql()]))?;
+        self.observe_local_storage(storage, host, total_bytes, available_bytes, rules)
+    }
+
     /// Brings every local storage to other rules; what is promised stays promised.
     pub fn recount_local_storages(&self, rules: StorageRules) -> Result<(), StoreError> {
         let mut statement = self.connection.prepare_cached(
@@ -283,6 +313,20 @@ impl Tx<'_> {
                 .prepare_cached(&format!("DELETE FROM {table} WHERE primary_storage_uuid = ?"))?
                 .execute([storage.to_string()])?;
         }
+        Ok(())
+    }
+
+    /// Records that no host can use those storages of a host that is lost which no other connected host has.
+    pub fn disconnect_storages_without_hosts(&self, lost: HostUuid) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "UPDATE primary_storage SET status = 'Disconnected'
+                 WHERE uuid IN (SELECT primary_storage_uuid FROM local_storage_host WHERE host_uuid = ?1)
+                   AND NOT EXISTS (SELECT 1 FROM local_storage_host AS other JOIN host ON host.uuid = other.host_uuid
+                                   WHERE other.primary_storage_uuid = primary_storage.uuid AND other.host_uuid <> ?1
+                                     AND host.status = 'Connected')",
+            )?
+            .execute([lost.to_string()])?;
         Ok(())
     }
 
@@ -358,6 +402,53 @@ impl Tx<'_> {
             .execute((&keys.0, &keys.1, &keys.2, i64::try_from(bytes).unwrap_or(i64::MAX)))?;
         self.count_storage(storage, host)?;
         Ok(true)
+    }
+
+    /// Promises a holder so many bytes in place of fewer. `false`, and nothing changed, where what it needs more does not
+    /// suffice.
+    pub fn grow_promise(
+        &self,
+        storage: PrimaryStorageUuid,
+        host: HostUuid,
+        holder: &str,
+        bytes: u64,
+    ) -> Result<bool, StoreError> {
+        let held = self.promised(storage, host, holder)?;
+        let more = bytes.saturating_sub(held);
+        if self.local_storage(storage, host)?.is_none_or(|local| local.available_bytes < more) {
+            return Ok(false);
+        }
+        self.set_promise(storage, host, holder, bytes.max(held))?;
+        Ok(true)
+    }
+
+    /// Sets what a holder is promised to what it has, whether that suffices or not.
+    pub fn set_promise(
+        &self,
+        storage: PrimaryStorageUuid,
+        host: HostUuid,
+        holder: &str,
+        bytes: u64,
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO storage_allocation (holder_uuid, primary_storage_uuid, host_uuid, bytes) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (holder_uuid, primary_storage_uuid, host_uuid) DO UPDATE SET bytes = ?4",
+            )?
+            .execute((holder, storage.to_string(), host.to_string(), i64::try_from(bytes).unwrap_or(i64::MAX)))?;
+        self.count_storage(storage, host)
+    }
+
+    /// What a holder is promised.
+    pub fn promised(&self, storage: PrimaryStorageUuid, host: HostUuid, holder: &str) -> Result<u64, StoreError> {
+        let held: Option<i64> = self
+            .connection
+            .prepare_cached(
+                "SELECT bytes FROM storage_allocation WHERE holder_uuid = ? AND primary_storage_uuid = ? AND host_uuid = ?",
+            )?
+            .query_row((holder, storage.to_string(), host.to_string()), |row| row.get(0))
+            .optional()?;
+        Ok(held.map_or(0, i64::unsigned_abs))
     }
 
     /// Takes back what a holder was promised of a local storage on a host.

@@ -8,6 +8,7 @@ mod addresses;
 mod capacity;
 mod claims;
 mod cleanup;
+mod console_access;
 mod image_cache;
 mod jobs;
 mod join_tokens;
@@ -27,6 +28,7 @@ use std::path::Path;
 
 pub use capacity::*;
 pub use claims::*;
+pub use console_access::*;
 pub use image_cache::*;
 pub use jobs::*;
 pub use join_tokens::*;

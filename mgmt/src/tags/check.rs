@@ -1,7 +1,8 @@
 //! Whether what varies in a system tag can be used.
 
-use gantry_common::id::PrimaryStorageUuid;
+use gantry_common::id::{HostUuid, PrimaryStorageUuid};
 
+use super::QEMU_GUEST_AGENT;
 use crate::{failure::Failure, settings::parse_bytes, vm::VmTags};
 
 fn refuse(tag: &str, remedy: &str) -> Failure {
@@ -26,6 +27,10 @@ pub fn boot_mode(tag: &str) -> Result<(), Failure> {
     if allowed { Ok(()) } else { Err(refuse(tag, "allowed are bootMode::UEFI and bootMode::Legacy")) }
 }
 
+pub fn guest_agent(tag: &str) -> Result<(), Failure> {
+    if tag == QEMU_GUEST_AGENT { Ok(()) } else { Err(refuse(tag, "the tag is qemuga, without anything after it")) }
+}
+
 pub fn console_mode(tag: &str) -> Result<(), Failure> {
     if value(tag) == "vnc" { Ok(()) } else { Err(refuse(tag, "consoles of this node are vmConsoleMode::vnc")) }
 }
@@ -36,6 +41,17 @@ pub fn usb_redirect(tag: &str) -> Result<(), Failure> {
         "true" => Err(refuse(tag, "this node redirects no USB devices: usbRedirect::false is what it has")),
         _ => Err(refuse(tag, "usbRedirect::true or usbRedirect::false is needed")),
     }
+}
+
+pub fn local_storage_host(tag: &str) -> Result<(), Failure> {
+    match value(tag).parse::<HostUuid>() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(refuse(tag, "localStorage::hostUuid::<host uuid> is needed")),
+    }
+}
+
+pub fn shareable(tag: &str) -> Result<(), Failure> {
+    Err(refuse(tag, "local storage, which one host has, shares no volume between VMs: leave it out"))
 }
 
 pub fn max_instances(tag: &str) -> Result<(), Failure> {

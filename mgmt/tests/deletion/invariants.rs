@@ -22,7 +22,8 @@ pub struct Inventory {
 }
 
 /// Kept when the inventory is emptied: the node's own.
-const KEPT: [&str; 5] = ["account", "node_fact", "global_config", "management_node", "network_service_provider"];
+const KEPT: [&str; 6] =
+    ["account", "node_fact", "global_config", "management_node", "network_service_provider", "console_proxy_agent"];
 
 /// Differs from run to run and says nothing about what was deleted.
 const UNSTEADY: [&str; 8] =

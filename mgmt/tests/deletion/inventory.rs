@@ -466,6 +466,8 @@ fn images(
             system: false,
             create_date: now,
             last_op_date: now,
+            export_url: None,
+            export_md5_sum: None,
         })?;
         for (at, (store, machine)) in copies {
             let path = format!("/images{at}/{uuid}");
@@ -476,6 +478,7 @@ fn images(
                 status: MediaStatus::Ready,
                 create_date: now,
                 last_op_date: now,
+                export_url: None,
             })?;
             built.things[*machine].insert(Thing::File(path));
         }

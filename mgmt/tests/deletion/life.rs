@@ -57,6 +57,7 @@ impl Life {
             parameters,
             account_uuid: self.node.admin,
             webhook: None,
+            origin: None,
         };
         self.block_on(job::accept(&self.node, accepted)).unwrap()
     }

@@ -72,6 +72,7 @@ fn ended(ago: Duration, webhook: String) -> JobRecord {
         call_digest: String::new(),
         account_uuid: AccountUuid::random(),
         webhook: Some(webhook),
+        origin: None,
         phase: JobPhase::Succeeded,
         step: 0,
         state: Value::Null,

@@ -66,7 +66,7 @@ async fn a_vm_joins_one_group_and_leaves_it() {
     assert_eq!(again["inventory"]["usages"], joined["usages"], "joining twice is joining once");
     let tagged = format!("/system-tags?q=resourceUuid={vm}&q=tag=affinityGroupUuid::{apart}");
     assert_eq!(api.inventories(&tagged).await.len(), 1);
-    assert_eq!(api.inventories(&format!("/vm-instances?q=affinityGroup.name=apart")).await[0]["uuid"], json!(vm));
+    assert_eq!(api.inventories("/vm-instances?q=affinityGroup.name=apart").await[0]["uuid"], json!(vm));
     assert_eq!(api.inventories(&format!("/affinity-groups?q=usages.resourceUuid={vm}")).await[0]["uuid"], json!(apart));
 
     let other = group(&api, "other", "antiSoft").await;

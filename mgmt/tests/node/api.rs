@@ -47,6 +47,14 @@ impl Api {
         self.call(Method::PUT, "/accounts/login", login()).await
     }
 
+    pub fn session(&self) -> &str {
+        &self.session
+    }
+
+    pub async fn log_out(&self) {
+        self.delete(&format!("/accounts/sessions/{}", self.session)).await.unwrap();
+    }
+
     /// Makes a call and waits for its job: the reply, or the error.
     pub async fn call(&self, method: Method, path: &str, body: Value) -> Result<Value, Value> {
         let mut request = self.http.request(method, format!("{}{path}", self.base));

@@ -7,10 +7,13 @@ mod api;
 mod candidates;
 mod changing;
 mod clean_up;
+mod consoles;
 #[path = "../hosts/double.rs"]
 mod double;
 mod expunging;
+mod image_cache;
 mod l3_networks;
+mod local_volumes;
 mod notifications;
 #[allow(dead_code, reason = "each suite uses a part of it")]
 #[path = "../served/node.rs"]
@@ -19,6 +22,7 @@ mod settings;
 mod sizes;
 mod storages;
 mod tags;
+mod volumes;
 #[path = "../hosts/wire.rs"]
 mod wire;
 mod world;

@@ -69,6 +69,7 @@ mod tests {
             params: json!({}),
             account_uuid: gantry_common::id::AccountUuid::random(),
             webhook: None,
+            origin: None,
             phase,
             step: 0,
             state: Value::Null,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use gantry_common::{
-    agent::DeleteImage,
+    agent::{DeleteImage, EndExport},
     id::{BackupStorageUuid, HostUuid},
 };
 
@@ -21,8 +21,10 @@ pub const COPY: Kind = Kind {
     leaves: |tx, copy| {
         let storage: BackupStorageUuid = held(copy, "backup_storage_uuid")?;
         let storage = require::<BackupStorage>(tx, "backupStorageUuid", storage)?;
-        let file = DeleteImage { root: storage.url, path: held(copy, "install_path")? };
-        Ok(vec![(storage.machine_uuid, Cleanup::Image(file))])
+        let path: String = held(copy, "install_path")?;
+        let export = copy.text("export_url").map(|_| Cleanup::Export(EndExport { path: path.clone() }));
+        let file = Cleanup::Image(DeleteImage { root: storage.url, path });
+        Ok(export.into_iter().chain([file]).map(|cleanup| (storage.machine_uuid, cleanup)).collect())
     },
     ..plain("ImageBackupStorageRef", "copy")
 };

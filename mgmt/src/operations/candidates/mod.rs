@@ -2,6 +2,7 @@
 
 mod destinations;
 mod exclusion;
+mod image_stores;
 mod starting;
 mod storages;
 
@@ -12,6 +13,8 @@ use crate::api::{Operation, sync};
 /// The operations of this folder.
 pub fn operations() -> Vec<Operation> {
     vec![
+        sync::<image_stores::GetCandidateBackupStorageForCreatingImage>(),
+        sync::<image_stores::GetBackupStorageCandidatesForImageMigration>(),
         sync::<storages::GetCandidatePrimaryStoragesForCreatingVm>(),
         sync::<destinations::GetCandidateZonesClustersHostsForCreatingVm>(),
         sync::<starting::GetVmStartingCandidateClustersHosts>(),

@@ -3,18 +3,15 @@
 
 mod account;
 mod alarm;
-mod backup_storage;
 mod baremetal_chassis;
 mod baremetal_instance;
 mod billing;
 mod ceph_backup_storage;
 mod ceph_primary_storage;
 mod certificate;
-mod console;
 mod database_backup;
 mod eip;
 mod image;
-mod image_store;
 mod ipsec;
 mod iscsi;
 mod l2_network;
@@ -22,7 +19,6 @@ mod l3_network;
 mod ldap;
 mod license;
 mod load_balancer;
-mod local_storage;
 mod monitoring;
 mod notification_service;
 mod pci_device;
@@ -59,18 +55,15 @@ type Object = Map<String, Value>;
 const PLANNED: &[&[Draft]] = &[
     account::PLANNED,
     alarm::PLANNED,
-    backup_storage::PLANNED,
     baremetal_chassis::PLANNED,
     baremetal_instance::PLANNED,
     billing::PLANNED,
     ceph_backup_storage::PLANNED,
     ceph_primary_storage::PLANNED,
     certificate::PLANNED,
-    console::PLANNED,
     database_backup::PLANNED,
     eip::PLANNED,
     image::PLANNED,
-    image_store::PLANNED,
     ipsec::PLANNED,
     iscsi::PLANNED,
     l2_network::PLANNED,
@@ -78,7 +71,6 @@ const PLANNED: &[&[Draft]] = &[
     ldap::PLANNED,
     license::PLANNED,
     load_balancer::PLANNED,
-    local_storage::PLANNED,
     monitoring::PLANNED,
     notification_service::PLANNED,
     pci_device::PLANNED,
@@ -113,11 +105,9 @@ pub const INVENTORIES: &[&[InventoryDraft]] = &[
     ceph_backup_storage::INVENTORIES,
     ceph_primary_storage::INVENTORIES,
     certificate::INVENTORIES,
-    console::INVENTORIES,
     database_backup::INVENTORIES,
     eip::INVENTORIES,
     image::INVENTORIES,
-    image_store::INVENTORIES,
     ipsec::INVENTORIES,
     iscsi::INVENTORIES,
     l2_network::INVENTORIES,
@@ -125,7 +115,6 @@ pub const INVENTORIES: &[&[InventoryDraft]] = &[
     ldap::INVENTORIES,
     license::INVENTORIES,
     load_balancer::INVENTORIES,
-    local_storage::INVENTORIES,
     monitoring::INVENTORIES,
     notification_service::INVENTORIES,
     pci_device::INVENTORIES,
@@ -139,7 +128,6 @@ pub const INVENTORIES: &[&[InventoryDraft]] = &[
     vcenter::INVENTORIES,
     vip::INVENTORIES,
     virtual_router::INVENTORIES,
-    vm_attachments::INVENTORIES,
     vm_instance::INVENTORIES,
     volume::INVENTORIES,
     volume_backup::INVENTORIES,

@@ -5,12 +5,6 @@ use uuid::Uuid;
 use crate::{inventories, planned};
 
 planned! {
-    /// Resets a stopped VM instance's root volume to its image.
-    ReimageVmInstance, "3.1.11", Put "/vm-instances/{vmInstanceUuid}/actions", Job -> VmInstance; {
-        /// The VM instance.
-        vm_instance_uuid: Uuid;
-    }
-
     /// Moves a running VM instance to another host.
     MigrateVm, "3.1.12", Put "/vm-instances/{vmInstanceUuid}/actions", Job -> VmInstance; {
         /// The VM instance.

@@ -1,7 +1,6 @@
 //! CreateVmInstance.
 
 use gantry_common::{
-    agent::{CacheImage, CreateVolume, DeleteVolume, ImageFormat, Peer},
     error::ErrorKind,
     id::{
         ClusterUuid, DiskOfferingUuid, HostUuid, ImageUuid, InstanceOfferingUuid, L3NetworkUuid, PrimaryStorageUuid,
@@ -17,7 +16,8 @@ use super::{
         making::{made, make, put_tags, readable_name, require},
     },
     blueprint::{Blueprint, NewVm},
-    plan::{NewVolume, VolumeDraft, draft_volume, forget_vm, make_nics},
+    caching::Caching,
+    plan::{VolumeDraft, draft_volume, forget_vm, make_nics},
     resize::take_over_choice,
     run::{cached_path, set_off, set_state, start_on, stop_for_good},
 };
@@ -27,11 +27,11 @@ use crate::{
     failure::Failure,
     job::{JobOperation, Recording, Run, Step},
     operation,
-    resource::{
-        Image, Machine, MediaStatus, MediaType, PrimaryStorage, VmInstance, VmInstanceState, Volume, VolumeType,
-    },
+    resource::{MediaStatus, MediaType, PrimaryStorage, VmInstance, VmInstanceState, Volume, VolumeType},
     store::Tx,
-    vm::{Place, image_copy, place},
+    tags::QEMU_GUEST_AGENT,
+    vm::{Place, place},
+    volume::NewVolume,
 };
 
 operation! {
@@ -70,8 +70,8 @@ operation! {
     }
 }
 
-/// A VM boots as its image says, unless it is told otherwise.
-const BOOT_MODE: &str = "bootMode::";
+/// A VM boots as its image says, and has the guest agent as its image has, unless it is told otherwise.
+const INHERITED_TAGS: [&str; 2] = ["bootMode::", QEMU_GUEST_AGENT];
 
 /// The tag by which a VM joins a group; being in it, it has the tag anyway.
 const AFFINITY_GROUP: &str = "affinityGroupUuid::";
@@ -87,15 +87,6 @@ pub struct Creating {
     starts: bool,
 }
 
-/// How the image gets into the host's cache.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Caching {
-    command: CacheImage,
-    storage: PrimaryStorageUuid,
-    /// What the cached file takes, once it is there.
-    actual_bytes: Option<u64>,
-}
-
 impl JobOperation for CreateVmInstance {
     type State = Creating;
 
@@ -109,12 +100,7 @@ impl JobOperation for CreateVmInstance {
                 .undo_record(|tx, run| run.state.vm.map_or(Ok(()), |vm| forget_vm(tx, vm))),
             Step::remote("bring the image to the host", bring_image).cancellable(),
             Step::record("note the cached image", |tx, run| {
-                if let (Some(host), Some(cache)) = (run.state.host, &run.state.cache)
-                    && let Some(bytes) = cache.actual_bytes
-                {
-                    tx.note_cached(cache.command.image, cache.storage, host, &cache.command.path, bytes)?;
-                }
-                Ok(())
+                run.state.cache.as_ref().map_or(Ok(()), |cache| cache.note(tx))
             }),
             Step::remote("make the volumes", make_volumes).undo_remote(delete_volumes).cancellable(),
             Step::record("record the volumes", record_volumes),
@@ -215,8 +201,10 @@ fn record(
     make(tx, &vm)?;
     let mut tags: Vec<String> =
         params.system_tags.iter().filter(|tag| !tag.starts_with(AFFINITY_GROUP)).cloned().collect();
-    if !tags.iter().any(|tag| tag.starts_with(BOOT_MODE)) {
-        tags.extend(tx.system_tags(&image.uuid.to_string())?.into_iter().filter(|tag| tag.starts_with(BOOT_MODE)));
+    for kind in INHERITED_TAGS {
+        if !tags.iter().any(|tag| tag.starts_with(kind)) {
+            tags.extend(tx.system_tags(&image.uuid.to_string())?.into_iter().filter(|tag| tag.starts_with(kind)));
+        }
     }
     put_tags::<VmInstance>(tx, uuid, &tags, &params.user_tags)?;
     take_over_choice(tx, uuid, &blueprint.offering_tags)?;
@@ -259,47 +247,16 @@ fn record(
         run.state.volumes.push(volume);
     }
     tx.save(&vm)?;
-    run.state.cache = Some(caching(tx, image, &storage, place, cache_path)?);
+    run.state.cache = Some(Caching::plan(tx, image, &storage, place.host)?);
     run.state.vm = Some(uuid);
     run.state.host = Some(place.host);
     run.state.starts = demand.runs;
     Ok(())
 }
 
-/// From which backup storage of the zone the image comes, and how.
-fn caching(
-    tx: &Tx<'_>,
-    image: &Image,
-    storage: &PrimaryStorage,
-    place: &Place,
-    path: String,
-) -> Result<Caching, Failure> {
-    let is_cached = tx.is_cached(image.uuid, storage.uuid, place.host)?;
-    let (backup, copy) = image_copy(tx, image, place.zone, is_cached)?
-        .map_err(|reason| Failure::new(ErrorKind::StateForbids, reason))?;
-    let machine = require::<Machine>(tx, "machineUuid", backup.machine_uuid)?;
-    let peer = Peer { host: machine.uuid, address: machine.address, port: machine.port };
-    let command = CacheImage {
-        image: image.uuid,
-        peer: (machine.uuid != place.host).then_some(peer),
-        source_root: backup.url,
-        source_path: copy.install_path,
-        md5: image.md5_sum.clone().unwrap_or_default(),
-        format: match image.format.as_str() {
-            "iso" => ImageFormat::Iso,
-            "raw" => ImageFormat::Raw,
-            _ => ImageFormat::Qcow2,
-        },
-        root: storage.url.clone(),
-        path,
-    };
-    Ok(Caching { command, storage: storage.uuid, actual_bytes: None })
-}
-
 async fn bring_image(mut run: Run<CreateVmInstance>) -> Result<Creating, Failure> {
-    if let (Some(host), Some(mut cache)) = (run.state.host, run.state.cache.clone()) {
-        let facts = run.call_long(host, "cache", cache.command.clone()).await?;
-        cache.actual_bytes = Some(facts.actual_bytes);
+    if let Some(mut cache) = run.state.cache.clone() {
+        cache.bring(&run).await?;
         run.state.cache = Some(cache);
     }
     Ok(run.state)
@@ -309,14 +266,7 @@ async fn make_volumes(mut run: Run<CreateVmInstance>) -> Result<Creating, Failur
     let Some(host) = run.state.host else { return Ok(run.state) };
     run.state.sizes.clear();
     for volume in run.state.volumes.clone() {
-        let command = CreateVolume {
-            volume: volume.uuid,
-            root: volume.root,
-            path: volume.path,
-            size_bytes: volume.size_bytes,
-            backing_path: volume.backing_path,
-        };
-        let size = run.call(host, &volume.uuid.to_string(), command).await?;
+        let size = run.call(host, &volume.uuid.to_string(), volume.making()).await?;
         run.state.sizes.push(size.actual_bytes);
     }
     Ok(run.state)
@@ -325,8 +275,7 @@ async fn make_volumes(mut run: Run<CreateVmInstance>) -> Result<Creating, Failur
 async fn delete_volumes(run: Run<CreateVmInstance>) -> Result<Creating, Failure> {
     if let Some(host) = run.state.host {
         for volume in run.state.volumes.clone() {
-            let command = DeleteVolume { root: volume.root, path: volume.path };
-            clean_up(&run.node, host, Cleanup::Volume(command)).await?;
+            clean_up(&run.node, host, Cleanup::Volume(volume.deletion())).await?;
         }
     }
     Ok(run.state)

@@ -4,10 +4,9 @@ use std::net::Ipv4Addr;
 
 use gantry_common::{
     error::ErrorKind,
-    id::{HostUuid, ImageUuid, L3NetworkUuid, NicUuid, PrimaryStorageUuid, VmUuid, VolumeUuid},
+    id::{HostUuid, ImageUuid, L3NetworkUuid, NicUuid, VmUuid, VolumeUuid},
     net::MacAddress,
 };
-use serde::{Deserialize, Serialize};
 
 use super::super::{affinity_group::expel, making::require, network_service::take_service_address};
 use crate::{
@@ -16,17 +15,8 @@ use crate::{
     resource::{AdminState, L3Network, MediaStatus, PrimaryStorage, VmNic, Volume, VolumeType},
     store::{SqlValue, Tx},
     vm::VmTags,
+    volume::{self, NewVolume},
 };
-
-/// A volume that is to be made on a host.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct NewVolume {
-    pub uuid: VolumeUuid,
-    pub root: String,
-    pub path: String,
-    pub size_bytes: u64,
-    pub backing_path: Option<String>,
-}
 
 /// Gives a VM an interface on each of the L3 networks, in order.
 pub fn make_nics(tx: &Tx<'_>, vm: VmUuid, l3_networks: &[L3NetworkUuid], tags: &VmTags) -> Result<(), Failure> {
@@ -113,7 +103,17 @@ fn choose_mac(tx: &Tx<'_>, wanted: Option<MacAddress>) -> Result<MacAddress, Fai
     Err(Failure::new(ErrorKind::Internal, "no free MAC address was found"))
 }
 
-/// Gives back all that a VM's record holds, and forgets it.
+/// Lets a VM that is to be forgotten keep none of its data volumes: they stay, and may be attached to another one.
+pub fn detach_data_volumes(tx: &Tx<'_>, vm: VmUuid) -> Result<(), Failure> {
+    for mut volume in tx.find::<Volume>(&[("vm_instance_uuid", vm.to_sql()), ("kind", VolumeType::Data.to_sql())])? {
+        volume::detach(&mut volume);
+        volume.last_op_date = Timestamp::now();
+        tx.save(&volume)?;
+    }
+    Ok(())
+}
+
+/// Gives back all that a VM's record holds, volumes included, and forgets it.
 pub fn forget_vm(tx: &Tx<'_>, vm: VmUuid) -> Result<(), Failure> {
     let of_vm = [("vm_instance_uuid", vm.to_sql())];
     tx.release_host(vm)?;
@@ -123,9 +123,7 @@ pub fn forget_vm(tx: &Tx<'_>, vm: VmUuid) -> Result<(), Failure> {
         tx.release_address(nic.used_ip_uuid)?;
     }
     for volume in tx.find::<Volume>(&of_vm)? {
-        if let (Some(storage), Some(host)) = (volume.primary_storage_uuid, volume.host_uuid) {
-            tx.release_storage(storage, host, &volume.uuid.to_string())?;
-        }
+        volume::release(tx, &volume)?;
         tx.delete::<Volume>(volume.uuid)?;
     }
     Ok(tx.delete::<crate::resource::VmInstance>(vm)?)
@@ -148,23 +146,16 @@ pub struct VolumeDraft<'a> {
 
 /// Records a volume and promises it its space.
 pub fn draft_volume(tx: &Tx<'_>, draft: VolumeDraft<'_>) -> Result<NewVolume, Failure> {
-    let uuid = VolumeUuid::random();
-    let storage = draft.storage;
-    let folder = if draft.kind == VolumeType::Root { "rootVolumes" } else { "dataVolumes" };
-    let path = format!("{}/{folder}/acct-{}/vol-{uuid}/{uuid}.qcow2", storage.url, draft.account);
-    if !tx.allocate_storage(storage.uuid, draft.host, &uuid.to_string(), draft.size_bytes)? {
-        return Err(no_room(storage.uuid, &storage.name, draft.size_bytes));
-    }
     let now = Timestamp::now();
-    tx.insert(&Volume {
-        uuid,
+    let mut volume = Volume {
+        uuid: VolumeUuid::random(),
         name: draft.name,
         description: None,
-        primary_storage_uuid: Some(storage.uuid),
+        primary_storage_uuid: None,
         vm_instance_uuid: Some(draft.vm),
         disk_offering_uuid: draft.disk_offering,
         root_image_uuid: draft.image,
-        install_path: Some(path.clone()),
+        install_path: None,
         kind: draft.kind,
         format: "qcow2".to_owned(),
         size: draft.size_bytes,
@@ -175,22 +166,9 @@ pub fn draft_volume(tx: &Tx<'_>, draft: VolumeDraft<'_>) -> Result<NewVolume, Fa
         create_date: now,
         last_op_date: now,
         is_shareable: false,
-        host_uuid: Some(draft.host),
-    })?;
-    Ok(NewVolume {
-        uuid,
-        root: storage.url.clone(),
-        path,
-        size_bytes: draft.size_bytes,
-        backing_path: draft.backing_path,
-    })
-}
-
-fn no_room(storage: PrimaryStorageUuid, name: &str, bytes: u64) -> Failure {
-    Failure::new(
-        ErrorKind::NoStorageCapacity,
-        format!(
-            "primary storage '{name}' ({storage}) has no {bytes} bytes left on the chosen host: free space or add a host"
-        ),
-    )
+        host_uuid: None,
+    };
+    let made = volume::settle(tx, &mut volume, draft.storage, draft.host, draft.account, draft.backing_path)?;
+    tx.insert(&volume)?;
+    Ok(made)
 }

@@ -11,12 +11,13 @@ use serde_json::Value;
 
 use super::{
     super::making::require,
-    run::{set_state, start_on, stop_for_good},
+    run::{require_storages_in_service, set_state, start_on, stop_for_good},
 };
 use crate::{
     failure::Failure,
     job::{JobOperation, Recording, Run, Step},
     operation,
+    operations::refuse_while_read,
     query::inventory_reply,
     resource::{Host, L3Network, VmInstance, VmInstanceState, VmNic, Volume},
     store::{RowKey, SqlValue, Tx},
@@ -91,6 +92,9 @@ fn choose(tx: &Tx<'_>, run: &mut Recording<'_, StartVmInstance>) -> Result<(), F
         Admission::Go(during) => during,
     };
     apply_static_ips(tx, vm.uuid)?;
+    for volume in tx.find::<Volume>(&[("vm_instance_uuid", vm.uuid.to_sql())])? {
+        refuse_while_read(tx, &volume)?;
+    }
     let demand = demand(tx, &vm, asked_target(tx, &vm, params)?)?;
     let chosen = place(tx, &demand)?;
     if !tx.allocate_host(chosen.host, vm.uuid, vm.cpu_num, vm.memory_size)? {
@@ -145,6 +149,7 @@ fn home(tx: &Tx<'_>, vm: &VmInstance) -> Result<Option<Host>, Failure> {
 
 /// What a VM that is off needs of the host it is started on.
 pub fn demand(tx: &Tx<'_>, vm: &VmInstance, target: Target) -> Result<Demand, Failure> {
+    require_storages_in_service(tx, vm)?;
     let mut l2_networks = HashSet::new();
     for nic in tx.find::<VmNic>(&[("vm_instance_uuid", vm.uuid.to_sql())])? {
         l2_networks.insert(require::<L3Network>(tx, "l3NetworkUuid", nic.l3_network_uuid)?.l2_network_uuid);

@@ -2,7 +2,7 @@
 
 use gantry_common::id::PrimaryStorageUuid;
 
-use super::fleet::{Case, IMAGE_BYTES, Placed, STORAGES, TargetCase};
+use super::fleet::{Case, HostCase, IMAGE_BYTES, Placed, STORAGES, TargetCase};
 use crate::{resource::AffinityPolicy, vm::Strategy};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,12 +94,12 @@ pub fn storages_hold(case: &Case, placed: &Placed, host: usize, chosen: &[Primar
 
 /// What the strategy makes of each host; nothing where it draws lots.
 pub fn ranks(case: &Case) -> Option<Vec<u64>> {
-    let part = |(left, all): (u64, u64)| if all == 0 { 1_000_000 } else { (all - left) * 1_000_000 / all };
-    let rank: fn(&super::fleet::HostCase, &dyn Fn((u64, u64)) -> u64) -> u64 = match case.strategy {
-        Strategy::Random => return None,
-        Strategy::LeastVm | Strategy::LastHost | Strategy::MaxInstances => |host, _| host.vms,
-        Strategy::MinimumCpu => |host, part| part(host.cpu),
-        Strategy::MinimumMemory => |host, part| part(host.memory),
+    let part = |(left, all): (u64, u64)| ((all - left) * 1_000_000).checked_div(all).unwrap_or(1_000_000);
+    let rank = |host: &HostCase| match case.strategy {
+        Strategy::Random => None,
+        Strategy::LeastVm | Strategy::LastHost | Strategy::MaxInstances => Some(host.vms),
+        Strategy::MinimumCpu => Some(part(host.cpu)),
+        Strategy::MinimumMemory => Some(part(host.memory)),
     };
-    Some(case.hosts.iter().map(|host| rank(host, &part)).collect())
+    case.hosts.iter().map(rank).collect()
 }

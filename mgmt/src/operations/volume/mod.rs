@@ -1,21 +1,44 @@
 //! 3.2: volumes.
 
-use gantry_common::id::VolumeUuid;
+mod attach;
+mod candidates;
+mod create;
+mod create_from_template;
+mod detach;
+mod remove;
+mod resize;
+mod size;
 
+use gantry_common::id::VolumeUuid;
+pub use remove::ExpungeDataVolume;
 use serde_json::{Value, json};
 
 use super::changing::{SWITCHES, change};
 use crate::{
-    api::{Caller, Operation, SyncOperation, query, sync},
+    api::{Caller, Operation, SyncOperation, job, query, sync},
     change_description, change_state,
     failure::Failure,
     operation,
-    resource::Volume,
+    resource::{ShareableVolumeVmInstanceRef, Volume},
 };
 
 /// The operations of this chapter.
 pub fn operations() -> Vec<Operation> {
     vec![
+        job::<create::CreateDataVolume>(),
+        job::<create_from_template::CreateDataVolumeFromVolumeTemplate>(),
+        job::<remove::DeleteDataVolume>(),
+        job::<remove::RecoverDataVolume>(),
+        job::<remove::ExpungeDataVolume>(),
+        job::<attach::AttachDataVolumeToVm>(),
+        job::<detach::DetachDataVolumeFromVm>(),
+        job::<resize::ResizeRootVolume>(),
+        job::<resize::ResizeDataVolume>(),
+        job::<size::SyncVolumeSize>(),
+        sync::<size::GetVolumeCapabilities>(),
+        sync::<candidates::GetDataVolumeAttachableVm>(),
+        sync::<candidates::GetVmAttachableDataVolume>(),
+        query::<QueryShareableVolumeVmInstanceRef>(ShareableVolumeVmInstanceRef::declaration),
         sync::<GetVolumeFormat>(),
         change::<UpdateVolume>(),
         change::<ChangeVolumeState>(),
@@ -26,6 +49,12 @@ pub fn operations() -> Vec<Operation> {
 operation! {
     /// Queries volumes.
     QueryVolume, "3.2.8", Get "/volumes" | "/volumes/{uuid}", Sync -> [Volume]; {}
+}
+
+operation! {
+    /// Queries which VMs shareable volumes are attached to. Local storage, which one host has, shares none.
+    QueryShareableVolumeVmInstanceRef, "3.1.13", Get "/volumes/vm-instances/refs",
+        Sync -> [ShareableVolumeVmInstanceRef]; {}
 }
 
 operation! {
