@@ -23,16 +23,10 @@ pub use self::locks::PathLocks;
 pub(crate) use self::{
     blocking::blocking,
     part::{PartFile, delete_with_parts, open_parts, remove_if_there, remove_parts},
-    part::{PartFile, delete_with_parts, remove_if_there, remove_parts},
     path::{CHUNKS_SUFFIX, PART_SUFFIX, RECORD_SUFFIX, StoragePath, StorageRoot, is_system_path},
-    path::{PART_SUFFIX, RECORD_SUFFIX, StoragePath, StorageRoot, is_system_path},
-    qemu_img::QemuImg,
     qemu_img::{QemuImg, ran_out_of_space},
     space::{capacity, file_error, no_space, require_bytes},
-    space::{capacity, file_error, require_bytes},
-    space::{file_error, require_bytes},
-    volume::{asked_bytes, smaller_than_it_is},
-    volume::{backing_format, measure as measure_volume},
+    volume::{asked_bytes, backing_format, measure as measure_volume, smaller_than_it_is},
 };
 use crate::vm::nvram_path;
 

@@ -29,7 +29,7 @@ struct Pass {
     round: Round,
 }
 
-const PASSES: [Pass; 9] = [
+const PASSES: [Pass; 10] = [
     Pass {
         name: "removing expired sessions",
         interval: |settings| settings.session_cleanup_interval,
