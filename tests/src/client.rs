@@ -129,6 +129,14 @@ impl Client {
         self.change("DELETE", path, query, None, &Self::new_job())
     }
 
+    /// DELETEs whatever is in the way, and waits for the job.
+    ///
+    /// # Errors
+    /// What the node answered.
+    pub fn delete_enforcing(&self, path: &str) -> Result<Value, ApiError> {
+        self.change("DELETE", path, &[("deleteMode", "Enforcing")], None, &Self::new_job())
+    }
+
     /// Sends a call without waiting for anything; the connection may break, as it does when the node is killed.
     pub fn submit(&self, job: &str, call: &Call) {
         let _ = self.send(call.method, &call.path, &[], Some(&call.body), Some(job));

@@ -106,7 +106,13 @@ type Needs = (Vec<gantry_common::agent::Bridge>, Vec<PrimaryStorage>, Vec<Backup
 fn needs(tx: &Tx<'_>, machine: HostUuid) -> Result<Needs, Failure> {
     let backups = tx.find::<BackupStorage>(&[("machine_uuid", machine.to_sql())])?;
     let Some(host) = tx.get::<Host>(machine)? else { return Ok((Vec::new(), Vec::new(), backups)) };
-    let bridges = network::l2_networks_of_cluster(tx, host.cluster_uuid)?.iter().map(network::bridge).collect();
+    let mut bridges = Vec::new();
+    for l2 in network::l2_networks_of_cluster(tx, host.cluster_uuid)? {
+        // What is being deleted is not made anew.
+        if !tx.is_going(&format!("{} {}", l2.uuid, host.cluster_uuid))? && !tx.is_going(&host.uuid.to_string())? {
+            bridges.push(network::bridge(&l2));
+        }
+    }
     let mut storages = Vec::new();
     for link in tx.find::<PrimaryStorageClusterRef>(&[("cluster_uuid", host.cluster_uuid.to_sql())])? {
         storages.extend(tx.get::<PrimaryStorage>(link.primary_storage_uuid)?);

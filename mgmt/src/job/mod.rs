@@ -6,6 +6,7 @@
 
 mod accept;
 mod cancel;
+mod claim;
 mod failpoint;
 mod progress;
 mod queues;
@@ -20,6 +21,7 @@ use gantry_common::id::JobUuid;
 
 pub use accept::*;
 pub use cancel::{cancel, unknown_job};
+pub use claim::unclaimed;
 pub use failpoint::FailPoint;
 pub use progress::*;
 pub use queues::Ticket;

@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0008_local_storage.sql"),
     include_str!("migrations/0009_affinity_groups.sql"),
     include_str!("migrations/0011_consoles.sql"),
+    include_str!("migrations/0012_deletion.sql"),
 ];
 
 /// Brings the database to this program's version, each step in a transaction of its own.

@@ -26,6 +26,7 @@ use gantry_common::{
     error::ErrorKind,
     id::{OperationId, VmUuid},
 };
+pub use run::{set_off, set_state};
 use serde_json::{Value, json};
 pub use start::demand as start_demand;
 

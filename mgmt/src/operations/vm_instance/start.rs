@@ -21,7 +21,7 @@ use crate::{
     operations::refuse_while_read,
     query::inventory_reply,
     resource::{Host, Image, L3Network, VmInstance, VmInstanceState, VmNic, Volume},
-    store::{SqlValue, Tx},
+    store::{RowKey, SqlValue, Tx},
     vm::{
         Admission, Affinity, Choice, Command, Demand, Target, admit_vm, disc_storage, discs, place, settle_static_ips,
     },
@@ -115,6 +115,7 @@ fn choose(tx: &Tx<'_>, run: &mut Recording<'_, StartVmInstance>) -> Result<(), F
     if !tx.allocate_host(chosen.host, vm.uuid, vm.cpu_num, vm.memory_size)? {
         return Err(Failure::new(ErrorKind::NoHostCapacity, "the chosen host's capacity was promised to another VM"));
     }
+    require_storages(tx, &vm, chosen.cluster)?;
     run.state.discs = missing_discs(tx, &vm, chosen.host)?;
     run.state.host = Some(chosen.host);
     run.state.before = Some(vm.state);
@@ -135,6 +136,22 @@ fn missing_discs(tx: &Tx<'_>, vm: &VmInstance, host: HostUuid) -> Result<Vec<Cac
         }
     }
     Ok(missing)
+}
+
+/// The cluster must be on the primary storages of the VM's volumes.
+fn require_storages(tx: &Tx<'_>, vm: &VmInstance, cluster: ClusterUuid) -> Result<(), Failure> {
+    for volume in tx.find::<Volume>(&[("vm_instance_uuid", vm.uuid.to_sql())])? {
+        let Some(storage) = volume.primary_storage_uuid else { continue };
+        let attachment = RowKey::new("PrimaryStorageClusterRef", [storage.to_string(), cluster.to_string()]);
+        if tx.row(&attachment)?.is_none() || tx.is_going(&attachment.to_string())? {
+            let details = format!(
+                "volume '{}' of VM '{}' is in primary storage {storage}, which cluster {cluster} is not on: use AttachPrimaryStorageToCluster",
+                volume.name, vm.name
+            );
+            return Err(Failure::new(ErrorKind::StateForbids, details));
+        }
+    }
+    Ok(())
 }
 
 /// The hosts that the call leaves to choose from. A VM whose volumes are on a host's own disks runs there alone.
