@@ -92,9 +92,6 @@ fn choose(tx: &Tx<'_>, run: &mut Recording<'_, StartVmInstance>) -> Result<(), F
         Admission::Go(during) => during,
     };
     apply_static_ips(tx, vm.uuid)?;
-    for volume in tx.find::<Volume>(&[("vm_instance_uuid", vm.uuid.to_sql())])? {
-        refuse_while_read(tx, &volume)?;
-    }
     let demand = demand(tx, &vm, asked_target(tx, &vm, params)?)?;
     let chosen = place(tx, &demand)?;
     if !tx.allocate_host(chosen.host, vm.uuid, vm.cpu_num, vm.memory_size)? {
@@ -130,9 +127,12 @@ fn home(tx: &Tx<'_>, vm: &VmInstance) -> Result<Option<Host>, Failure> {
     root.and_then(|root| root.host_uuid).map(|host| require::<Host>(tx, "hostUuid", host)).transpose()
 }
 
-/// What a VM that is off needs of the host it is started on.
+/// What a VM that is off needs of the host it is started on, where nothing but a host is missing.
 pub fn demand(tx: &Tx<'_>, vm: &VmInstance, target: Target) -> Result<Demand, Failure> {
     require_storages_in_service(tx, vm)?;
+    for volume in tx.find::<Volume>(&[("vm_instance_uuid", vm.uuid.to_sql())])? {
+        refuse_while_read(tx, &volume)?;
+    }
     let mut l2_networks = HashSet::new();
     for nic in tx.find::<VmNic>(&[("vm_instance_uuid", vm.uuid.to_sql())])? {
         l2_networks.insert(require::<L3Network>(tx, "l3NetworkUuid", nic.l3_network_uuid)?.l2_network_uuid);
