@@ -7,7 +7,7 @@ use std::{
 
 use gantry_common::id::{ClusterUuid, HostUuid, PrimaryStorageUuid, ZoneUuid};
 
-use super::{Demand, LOCAL_STORAGE, StorageRule, Target, VolumeDemand, image_copy};
+use super::{Demand, StorageRule, Target, VolumeDemand, image_copy};
 use crate::{
     failure::Failure,
     resource::{
@@ -73,6 +73,9 @@ impl<'a> Fleet<'a> {
         if host.status != ConnectionStatus::Connected {
             return Ok(Err(format!("it is {}", host.status)));
         }
+        if self.tx.is_going(&host.uuid.to_string())? {
+            return Ok(Err("it is being deleted".to_owned()));
+        }
         let cluster = self.cluster(host.cluster_uuid)?;
         let mut reasons = cluster.reasons.clone();
         if demand.runs {
@@ -126,8 +129,13 @@ impl<'a> Fleet<'a> {
         if cluster.is_none_or(|cluster| cluster.state != AdminState::Enabled) {
             reasons.push("its cluster is not Enabled".to_owned());
         }
-        let links = tx.find::<L2NetworkClusterRef>(&[("cluster_uuid", uuid.to_sql())])?;
-        let attached: HashSet<_> = links.into_iter().map(|link| link.l2_network_uuid).collect();
+        let mut attached = HashSet::new();
+        for link in tx.find::<L2NetworkClusterRef>(&[("cluster_uuid", uuid.to_sql())])? {
+            // One that is being detached takes no new VMs.
+            if !tx.is_going(&format!("{} {uuid}", link.l2_network_uuid))? {
+                attached.insert(link.l2_network_uuid);
+            }
+        }
         let mut missing: Vec<_> = self.demand.l2_networks.difference(&attached).copied().collect();
         missing.sort();
         for l2 in missing {
@@ -137,7 +145,9 @@ impl<'a> Fleet<'a> {
         let mut storages = Vec::new();
         if !self.demand.volumes.is_empty() {
             for link in tx.find::<PrimaryStorageClusterRef>(&[("cluster_uuid", uuid.to_sql())])? {
-                storages.extend(self.storage(link.primary_storage_uuid)?);
+                if !tx.is_going(&format!("{} {uuid}", link.primary_storage_uuid))? {
+                    storages.extend(self.storage(link.primary_storage_uuid)?);
+                }
             }
         }
         Ok(ClusterView { reasons, storages })
@@ -269,27 +279,15 @@ impl StorageView {
         taken: u64,
         threshold: f64,
     ) -> Result<u64, Unfit> {
-        let name = &self.storage.name;
-        if let Some((wanted, who)) = volume.rule.only.iter().find(|(wanted, _)| *wanted != self.storage.uuid) {
-            let reason = format!("primary storage '{name}' is not {wanted}, the one that {who} names");
+        if let Some(reason) = volume.rule.refuse(&self.storage, &self.user_tags) {
             return Err(Unfit::NotAskedFor(reason));
         }
-        if let Some(missing) = volume.rule.required_tags.iter().find(|tag| !self.user_tags.contains(tag)) {
-            let reason = format!("primary storage '{name}' has no user tag '{missing}', which the offering requires");
-            return Err(Unfit::NotAskedFor(reason));
-        }
-        self.has_room(volume.rule.local, host, needed, taken, threshold).map_err(Unfit::Because)
+        self.has_room(host, needed, taken, threshold).map_err(Unfit::Because)
     }
 
-    fn has_room(&self, local: bool, host: HostUuid, needed: u64, taken: u64, threshold: f64) -> Result<u64, String> {
+    fn has_room(&self, host: HostUuid, needed: u64, taken: u64, threshold: f64) -> Result<u64, String> {
         let StorageView { storage, .. } = self;
         let name = &storage.name;
-        if local && storage.kind != LOCAL_STORAGE {
-            return Err(format!(
-                "primary storage '{name}' is a {} and the disk offering takes local storage",
-                storage.kind
-            ));
-        }
         if storage.state != AdminState::Enabled {
             return Err(format!("primary storage '{name}' is {}", storage.state));
         }
