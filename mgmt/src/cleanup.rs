@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use gantry_common::{
     agent::{
-        DeleteImage, DeleteVolume, DetachDisk, EndExport, EvictImage, RemoveBridge, RemoveNetwork, StopMode, StopVm,
+        DeleteImage, DeleteVolume, DetachDisk, EndExport, EvictImage, RemoveBridge, RemoveNetwork, Retire, SetDiscs,
+        SetNics, StopMode, StopVm,
     },
     error::ErrorKind,
     id::{GcJobUuid, HostUuid, NodeUuid, OperationId, VmUuid},
@@ -14,12 +15,13 @@ use serde::{Deserialize, Serialize};
 use crate::{
     clock::Timestamp,
     failure::Failure,
+    hosts::is_needed,
     network,
     node::Node,
     notification::Notice,
-    resource::{GcJob, GcStatus, Host, ImageBackupStorageRef, NotificationType, VmInstance, VmNic, Volume},
+    resource::{GcJob, GcStatus, Host, ImageBackupStorageRef, Machine, NotificationType, VmInstance, VmNic, Volume},
     store::{SqlValue, Tx},
-    vm::is_in_hand,
+    vm::{self, is_in_hand},
 };
 
 /// What is to be removed from a host. Each is a success where there is nothing left to remove.
@@ -42,11 +44,18 @@ pub enum Cleanup {
     Bridge(RemoveBridge),
     /// An L3 network's services.
     Network(RemoveNetwork),
+    /// What a running VM has in its drives and on networks beyond what the inventory says, by now.
+    Devices(VmUuid),
+    /// The agent of a machine that is this node's no more. It comes last.
+    Agent,
 }
+
+/// What the last clean-up of a machine is called.
+const AGENT: &str = "agent";
 
 impl Cleanup {
     /// What it is called, and what it is about.
-    fn describe(&self) -> (&'static str, String) {
+    fn describe(&self, machine: HostUuid) -> (&'static str, String) {
         match self {
             Self::Volume(command) => ("volume", command.path.clone()),
             Self::Image(command) => ("image", command.path.clone()),
@@ -56,12 +65,22 @@ impl Cleanup {
             Self::Disk(command) => ("disk", command.volume.to_string()),
             Self::Bridge(command) => ("bridge", command.bridge.name.clone()),
             Self::Network(command) => ("network", command.l3_network.to_string()),
+            Self::Devices(vm) => ("devices", vm.to_string()),
+            Self::Agent => (AGENT, machine.to_string()),
+        }
+    }
+
+    /// Whether nothing is lost and nobody harmed by it while it waits for a machine that is away.
+    pub fn can_wait(&self) -> bool {
+        match self {
+            Self::Bridge(_) | Self::Network(_) | Self::CachedImage(_) | Self::Export(_) => true,
+            Self::Volume(_) | Self::Image(_) | Self::Vm(_) | Self::Disk(_) | Self::Devices(_) | Self::Agent => false,
         }
     }
 
     /// The record of it, for a machine that owes it to the node.
-    fn owed_by(&self, machine: HostUuid, node: NodeUuid) -> Result<GcJob, Failure> {
-        let (what, subject) = self.describe();
+    pub fn owed_by(&self, machine: HostUuid, node: NodeUuid) -> Result<GcJob, Failure> {
+        let (what, subject) = self.describe(machine);
         let now = Timestamp::now();
         Ok(GcJob {
             uuid: GcJobUuid::random(),
@@ -91,8 +110,14 @@ pub async fn clean_up(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) -> 
             done => return done,
         }
     }
+    tracing::warn!(host = %machine, ?cleanup, "the host is away");
+    owe(node, machine, cleanup).await
+}
+
+/// Notes that a host owes a clean-up.
+pub async fn owe(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) -> Result<(), Failure> {
     let job = cleanup.owed_by(machine, node.uuid)?;
-    tracing::warn!(host = %machine, gc_job = job.name, "the host is away: it owes a clean-up");
+    tracing::warn!(host = %machine, gc_job = job.name, "the host owes a clean-up");
     node.store.write(move |tx| tx.insert(&job).map_err(Failure::from)).await
 }
 
@@ -100,12 +125,8 @@ pub async fn clean_up(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) -> 
 /// is undone for its sake.
 pub async fn clean_up_some_time(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) {
     let Err(failure) = clean_up(node, machine, cleanup.clone()).await else { return };
-    tracing::warn!(host = %machine, ?cleanup, error = %failure, "a clean-up failed: the host owes it");
-    let owed = async {
-        let job = cleanup.owed_by(machine, node.uuid)?;
-        node.store.write(move |tx| tx.insert(&job).map_err(Failure::from)).await
-    };
-    if let Err(failure) = owed.await {
+    tracing::warn!(host = %machine, ?cleanup, error = %failure, "a clean-up failed");
+    if let Err(failure) = owe(node, machine, cleanup).await {
         tracing::error!(host = %machine, error = %failure, "an owed clean-up could not be noted");
     }
 }
@@ -114,11 +135,22 @@ pub async fn clean_up_some_time(node: &Arc<Node>, machine: HostUuid, cleanup: Cl
 pub async fn settle(node: &Arc<Node>, machine: HostUuid) -> Result<(), Failure> {
     let most = node.settings.now().gc_max_attempts;
     for uuid in node.store.read(move |tx| tx.owed_cleanups(machine, most).map_err(Failure::from)).await? {
+        if node.store.read(move |tx| comes_too_early(tx, uuid)).await? {
+            tracing::warn!(host = %machine, gc_job = %uuid, "the machine's agent stays until the machine owes nothing else");
+            continue;
+        }
         if let Err(failure) = attempt(node, uuid).await {
             tracing::error!(host = %machine, gc_job = %uuid, error = %failure, "an owed clean-up failed; it stays owed");
         }
     }
     Ok(())
+}
+
+/// Whether a machine's agent is to go while it has other clean-ups to do.
+fn comes_too_early(tx: &Tx<'_>, uuid: GcJobUuid) -> Result<bool, Failure> {
+    let Some(job) = tx.get::<GcJob>(uuid)?.filter(|job| job.runner_class == AGENT) else { return Ok(false) };
+    let idle = [("machine_uuid", job.machine_uuid.to_sql()), ("status", GcStatus::Idle.to_sql())];
+    Ok(tx.find::<GcJob>(&idle)?.iter().any(|other| other.runner_class != AGENT))
 }
 
 /// How an attempt at an owed clean-up ended that did not fail.
@@ -155,17 +187,48 @@ pub async fn attempt(node: &Arc<Node>, uuid: GcJobUuid) -> Result<Attempt, Failu
         ),
         _ => None,
     };
-    node.store
+    let (machine, has_left) = (job.machine_uuid, job.runner_class == AGENT && outcome.is_ok());
+    let is_gone = node
+        .store
         .write(move |tx| {
             tx.save(&GcJob { status, attempts, last_op_date: Timestamp::now(), ..job })?;
-            given_up.map_or(Ok(()), |notice| notice.record(tx, &settings))
+            given_up.map_or(Ok(()), |notice| notice.record(tx, &settings))?;
+            if has_left { forget_machine(tx, machine) } else { Ok(false) }
         })
         .await?;
+    if is_gone {
+        // Whoever listens to the host must not wait for the end of listening.
+        let node = node.clone();
+        tokio::spawn(async move { node.fleet.forget(machine).await });
+    }
     outcome.map(|()| Attempt::Done)
+}
+
+/// Forgets a machine, unless something is on it. Answers whether it is forgotten.
+fn forget_machine(tx: &Tx<'_>, machine: HostUuid) -> Result<bool, Failure> {
+    if is_needed(tx, machine, None)? {
+        return Ok(false);
+    }
+    tx.forget_cleanups(machine)?;
+    tx.delete::<Machine>(machine)?;
+    Ok(true)
+}
+
+/// Drops an owed clean-up: what it was to remove stays. A machine whose agent was to go, and need not any more, is
+/// forgotten; answers it.
+pub fn drop_owed(tx: &Tx<'_>, job: &GcJob) -> Result<Option<HostUuid>, Failure> {
+    tx.delete::<GcJob>(job.uuid)?;
+    let is_forgotten = job.runner_class == AGENT && forget_machine(tx, job.machine_uuid)?;
+    Ok(is_forgotten.then_some(job.machine_uuid))
 }
 
 /// Carries out an owed clean-up, unless the host has since come to need what it would remove.
 async fn overtaken_or_done(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) -> Result<(), Failure> {
+    // A job may be changing the VM's devices: what is to be is known when it has ended.
+    let _turn = match &cleanup {
+        Cleanup::Devices(vm) => Some(node.jobs.turn(vm.to_string()).await),
+        _ => None,
+    };
     let asked = cleanup.clone();
     if node.store.read(move |tx| is_overtaken(tx, machine, &asked)).await? {
         tracing::info!(host = %machine, ?cleanup, "the host needs again what was to be removed: it stays");
@@ -175,6 +238,9 @@ async fn overtaken_or_done(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup
 }
 
 fn is_overtaken(tx: &Tx<'_>, machine: HostUuid, cleanup: &Cleanup) -> Result<bool, Failure> {
+    if matches!(cleanup, Cleanup::Agent) {
+        return is_needed(tx, machine, None);
+    }
     if let Cleanup::Export(command) = cleanup {
         let copies = tx.find::<ImageBackupStorageRef>(&[("install_path", command.path.to_sql())])?;
         return Ok(copies.iter().any(|copy| copy.export_url.is_some()));
@@ -182,8 +248,11 @@ fn is_overtaken(tx: &Tx<'_>, machine: HostUuid, cleanup: &Cleanup) -> Result<boo
     let Some(host) = tx.get::<Host>(machine)? else { return Ok(false) };
     let is_here = |vm: Option<VmInstance>| vm.is_some_and(|vm| vm.host_uuid == Some(machine));
     match cleanup {
+        Cleanup::Devices(vm) => Ok(!is_here(tx.get::<VmInstance>(*vm)?)),
         // The path of a file is never used again.
-        Cleanup::Volume(_) | Cleanup::Image(_) | Cleanup::CachedImage(_) | Cleanup::Export(_) => Ok(false),
+        Cleanup::Volume(_) | Cleanup::Image(_) | Cleanup::CachedImage(_) | Cleanup::Export(_) | Cleanup::Agent => {
+            Ok(false)
+        }
         // One that a job has in hand may be the very one that the job wants stopped.
         Cleanup::Vm(vm) => {
             let vm = tx.get::<VmInstance>(*vm)?.filter(|vm| !is_in_hand(vm.state));
@@ -208,7 +277,11 @@ fn is_overtaken(tx: &Tx<'_>, machine: HostUuid, cleanup: &Cleanup) -> Result<boo
     }
 }
 
-async fn carry_out(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) -> Result<(), Failure> {
+/// Carries out a clean-up now.
+///
+/// # Errors
+/// The machine is away or refuses.
+pub async fn carry_out(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) -> Result<(), Failure> {
     let operation = OperationId::random();
     match cleanup {
         Cleanup::Volume(command) => node.call(machine, operation, command).await,
@@ -219,5 +292,13 @@ async fn carry_out(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) -> Res
         Cleanup::Disk(command) => node.call(machine, operation, command).await,
         Cleanup::Bridge(command) => node.call(machine, operation, command).await,
         Cleanup::Network(command) => node.call(machine, operation, command).await,
+        Cleanup::Devices(uuid) => {
+            let settings = node.settings.now();
+            let vm = node.store.read(move |tx| vm::spec(tx, &settings, uuid)).await?;
+            let discs = SetDiscs { vm: uuid, drives: vm.cdroms.clone() };
+            node.call(machine, operation, discs).await?;
+            node.call(machine, OperationId::random(), SetNics { vm }).await
+        }
+        Cleanup::Agent => node.call(machine, operation, Retire {}).await,
     }
 }

@@ -60,6 +60,7 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let kind = match &error {
             StoreError::Closed => ErrorKind::Busy,
+            StoreError::BeingDeleted { .. } => ErrorKind::StateForbids,
             error if error.is_duplicate() => ErrorKind::Duplicate,
             _ => ErrorKind::Internal,
         };

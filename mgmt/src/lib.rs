@@ -6,6 +6,7 @@ pub mod cleanup;
 pub mod clock;
 pub mod config;
 pub mod console;
+pub mod deletion;
 pub mod failure;
 pub mod hosts;
 pub mod job;

@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use gantry_common::{
-    agent::{DEFAULT_PORT, Retire},
+    agent::DEFAULT_PORT,
     error::ErrorKind,
     host_check::HostPolicy,
-    id::HostUuid,
+    id::{BackupStorageUuid, HostUuid},
 };
 use serde::{Deserialize, Serialize};
 
 use super::fleet::HostEndpoint;
 use crate::{
+    cleanup::Cleanup,
     clock::Timestamp,
     failure::Failure,
     job::{JobOperation, Run, Step},
@@ -77,7 +78,9 @@ pub fn record_machine(
     let address: HostAddress = address.parse().map_err(|error| Failure::argument(parameter, address, error))?;
     let address = address.to_string();
     if let Some(known) = tx.find::<Machine>(&[("address", address.to_sql())])?.pop() {
-        return Ok(Reaching { machine: Some(known.uuid), is_new: false, host_key: known.host_key });
+        // One that is only waited for to give up what it owes may have been installed anew.
+        let host_key = if is_needed(tx, known.uuid, None)? { known.host_key } else { None };
+        return Ok(Reaching { machine: Some(known.uuid), is_new: false, host_key });
     }
     let uuid = wanted.unwrap_or_else(HostUuid::random);
     if tx.get::<Machine>(uuid)?.is_some() {
@@ -223,39 +226,16 @@ where
     Ok(run.state)
 }
 
-/// A machine that leaves, with where its agent answers.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Leaver {
-    machine: HostUuid,
-    address: String,
-    port: u16,
+/// Whether a host or a backup storage, other than the given one, is on a machine.
+pub fn is_needed(tx: &Tx<'_>, machine: HostUuid, except: Option<BackupStorageUuid>) -> Result<bool, Failure> {
+    let storages = tx.find::<BackupStorage>(&[("machine_uuid", machine.to_sql())])?;
+    Ok(tx.get::<Host>(machine)?.is_some() || storages.iter().any(|storage| Some(storage.uuid) != except))
 }
 
-/// Takes a machine out of the inventory, unless a host or a backup storage is still on it.
-pub fn drop_machine(tx: &Tx<'_>, machine: HostUuid) -> Result<Option<Leaver>, Failure> {
-    let in_use =
-        tx.get::<Host>(machine)?.is_some() || tx.count::<BackupStorage>(&[("machine_uuid", machine.to_sql())])? > 0;
-    let Some(known) = tx.get::<Machine>(machine)?.filter(|_| !in_use) else { return Ok(None) };
-    tx.forget_cleanups(machine)?;
-    tx.delete::<Machine>(machine)?;
-    Ok(Some(Leaver { machine, address: known.address, port: known.port }))
-}
-
-/// How long an agent that is to leave is looked for.
-const LAST_CALL: Duration = Duration::from_secs(5);
-
-/// Tells a machine's agent that it is this node's no more, and ends the connection. An agent that is away stays as it is.
-pub async fn dismiss<O: JobOperation>(run: &Run<O>, leaver: &Leaver) {
-    let Leaver { machine, address, port } = leaver.clone();
-    run.node.fleet.watch(HostEndpoint { host: machine, address, port });
-    let told = match run.node.wait_connected(machine, LAST_CALL).await {
-        Ok(()) => run.call(machine, "retire", Retire {}).await,
-        Err(failure) => Err(failure),
-    };
-    if let Err(failure) = told {
-        tracing::warn!(%machine, error = %failure, "the agent could not be told that it is this node's no more: end it on the machine with `systemctl disable --now gantry-agent` and delete /etc/gantry/agent.toml");
-    }
-    run.node.fleet.forget(machine).await;
+/// What is removed last from a machine that nothing is on any more: its agent. The machine is forgotten with that.
+pub fn farewell(tx: &Tx<'_>, machine: HostUuid) -> Result<Vec<(HostUuid, Cleanup)>, Failure> {
+    let leaves = tx.get::<Machine>(machine)?.is_some() && !is_needed(tx, machine, None)?;
+    Ok(leaves.then_some((machine, Cleanup::Agent)).into_iter().collect())
 }
 
 /// Makes the deployment final on the machine, so that nothing is left of what was there before.

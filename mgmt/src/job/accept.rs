@@ -8,6 +8,7 @@ use gantry_common::{
     id::{AccountUuid, JobUuid},
 };
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use super::{
     Ticket,
@@ -23,10 +24,13 @@ use crate::{
     store::{JobPhase, JobRecord},
 };
 
+/// Finds the ids of the resources that a stored job works on.
+type FindResources = fn(Arc<Node>, Value) -> BoxFuture<'static, Result<Vec<String>, Failure>>;
+
 /// How the jobs of one operation are driven.
 #[derive(Clone, Copy)]
 pub struct JobHandler {
-    resources: fn(Arc<Node>, Value) -> BoxFuture<'static, Result<Vec<String>, Failure>>,
+    resources: FindResources,
     can_be_cancelled_from: fn(usize) -> bool,
     drive: fn(Arc<Node>, Ticket, JobRecord),
 }
@@ -89,6 +93,7 @@ async fn store_and_start(node: Arc<Node>, accepted: Accepted) -> Result<JobUuid,
     let call_digest = same_call::digest(&node, &accepted);
     let mut parameters = accepted.parameters;
     seal(&node, accepted.declaration, &mut parameters)?;
+    choose_id(accepted.declaration, &mut parameters);
     let params = Value::Object(parameters);
     // The place in line is taken first: its number is stored with the job and keeps the order over a restart.
     let ticket = node.jobs.queues.queue((accepted.handler.resources)(node.clone(), params.clone()).await?);
@@ -178,8 +183,11 @@ pub async fn resume_jobs(node: &Arc<Node>) -> Result<usize, Failure> {
             give_up(node, &record, &Failure::new(ErrorKind::NotSupported, details)).await;
             continue;
         };
+        let uuid = record.uuid;
+        let claims = node.store.read(move |tx| tx.claims_of(uuid).map_err(Failure::from)).await?;
         match (handler.resources)(node.clone(), record.params.clone()).await {
-            Ok(resources) => {
+            Ok(mut resources) => {
+                resources.extend(claims.into_iter().map(|claim| claim.resource));
                 let ticket = node.jobs.queues.queue_again(record.number, resources);
                 (handler.drive)(node.clone(), ticket, record);
             }
@@ -193,6 +201,18 @@ pub async fn resume_jobs(node: &Arc<Node>) -> Result<usize, Failure> {
 fn secrets(declaration: &Declaration) -> impl Iterator<Item = &str> {
     let is_secret = |kind| matches!(kind, ParameterKind::Secret | ParameterKind::Json);
     declaration.parameters.iter().filter(move |p| is_secret(p.kind)).map(|p| p.name.as_str())
+}
+
+/// The parameter by which a caller may choose the id of what is made.
+const CHOSEN_ID: &str = "resourceUuid";
+
+/// Chooses the id of what is made, where the caller did not: so the job stands in its line before there is anything.
+fn choose_id(declaration: &Declaration, parameters: &mut Map<String, Value>) {
+    let may_be_chosen =
+        declaration.parameters.iter().any(|p| p.name == CHOSEN_ID && p.kind == ParameterKind::Uuid && !p.required);
+    if may_be_chosen && parameters.get(CHOSEN_ID).is_none_or(Value::is_null) {
+        parameters.insert(CHOSEN_ID.to_owned(), json!(Uuid::new_v4().simple().to_string()));
+    }
 }
 
 fn seal(node: &Node, declaration: &Declaration, parameters: &mut Map<String, Value>) -> Result<(), Failure> {

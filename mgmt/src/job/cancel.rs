@@ -79,6 +79,12 @@ pub(super) fn cancelled(api: &str, by: AccountUuid) -> Failure {
     Failure::new(ErrorKind::Cancelled, format!("{api} was cancelled by account {by}; what it had done is undone"))
 }
 
+/// The error of a job that was cancelled between two parts of what it does: `failure` says how far it is.
+pub(super) fn cancelled_between_parts(api: &str, by: AccountUuid, failure: &Failure) -> Failure {
+    let cancelled = Failure::new(ErrorKind::Cancelled, format!("{api} was cancelled by account {by}: {failure}"));
+    if failure.kind == ErrorKind::Cancelled { cancelled } else { cancelled.caused_by(failure) }
+}
+
 /// What cancelling came to.
 enum Cancelled {
     /// The job had not begun and has ended.

@@ -6,6 +6,7 @@
 
 mod accept;
 mod cancel;
+mod claim;
 mod failpoint;
 mod progress;
 mod queues;
@@ -20,6 +21,7 @@ use gantry_common::id::JobUuid;
 
 pub use accept::*;
 pub use cancel::{cancel, unknown_job};
+pub use claim::unclaimed;
 pub use failpoint::FailPoint;
 pub use progress::*;
 pub use queues::Ticket;
@@ -49,6 +51,13 @@ impl Jobs {
             poster: webhook::Poster::new()?,
             failpoint,
         })
+    }
+
+    /// Waits for the turn that a job on a resource would wait for, and keeps it until the ticket is dropped.
+    pub async fn turn(&self, resource: String) -> Ticket {
+        let mut ticket = self.queues.queue(vec![resource]);
+        ticket.turn().await;
+        ticket
     }
 
     /// How far a job is, while it runs.

@@ -81,6 +81,11 @@ impl Ticket {
         self.number
     }
 
+    /// The resources in whose lines it stands, sorted.
+    pub fn resources(&self) -> &[String] {
+        &self.resources
+    }
+
     /// Whether it is the job's turn.
     pub fn is_due(&mut self) -> bool {
         if self.turn.as_mut().is_some_and(|turn| turn.try_recv().is_ok()) {

@@ -41,6 +41,11 @@ impl<O: JobOperation> Run<O> {
         OperationId::from(Uuid::from_bytes(bytes))
     }
 
+    /// Tells how much of its step is done, in whatever it counts by.
+    pub fn report(&self, done: u64, all: u64) {
+        self.node.jobs.progress.bytes(self.job, done, Some(all), Part::WHOLE);
+    }
+
     /// Has a machine's agent carry out a command; `label` tells the commands of one step apart.
     pub async fn call<C: Command + Clone>(
         &self,

@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     JobOperation, Run, Step, Ticket,
     accept::unseal,
-    cancel::{Wish, cancelled},
+    cancel::{Wish, cancelled, cancelled_between_parts},
+    claim::claim,
     step::{Act, Recording, Remote},
     webhook,
 };
@@ -55,6 +56,7 @@ pub(super) async fn work<O: JobOperation>(node: Arc<Node>, ticket: Ticket, recor
     if record.phase.has_ended() {
         return;
     }
+    let Some(ticket) = claim::<O>(&node, ticket, &record).await else { return };
     let uuid = record.uuid;
     let job = match Job::<O>::open(node.clone(), &record) {
         Ok(job) => job,
@@ -216,6 +218,7 @@ impl<O: JobOperation> Job<O> {
         };
         let why = match wanted_cancelled() {
             None => failure,
+            Some(by) if self.steps[step].in_parts => cancelled_between_parts(&self.record.api, by, &failure),
             Some(by) if failure.kind == ErrorKind::Cancelled => cancelled(&self.record.api, by),
             Some(by) => cancelled(&self.record.api, by).caused_by(&failure),
         };
@@ -246,7 +249,13 @@ impl<O: JobOperation> Job<O> {
                     tx.begin_long_job(record.uuid)?;
                 }
                 if let Some(by) = standing.cancelled_by.filter(|_| could_be_cancelled) {
-                    return Err(cancelled(&record.api, by));
+                    return Err(match done {
+                        Some(done) if steps[done].in_parts => {
+                            let through = Failure::new(ErrorKind::Cancelled, "all of it had been done by then");
+                            cancelled_between_parts(&record.api, by, &through)
+                        }
+                        _ => cancelled(&record.api, by),
+                    });
                 }
                 let (mut step, mut state) = (step, state);
                 let mut stored = usize::from(done.is_some());

@@ -12,7 +12,7 @@ use crate::{
     api::{Declared, Origin},
     failure::Failure,
     node::Node,
-    store::Tx,
+    store::{Claim, Tx},
 };
 
 /// An operation that is carried out by job.
@@ -28,6 +28,18 @@ pub trait JobOperation: Declared {
     /// Finds further such ids that the parameters do not name: the VM of a network interface. Asked once, when the call is
     /// accepted or taken up again.
     const FIND_LOCKS: Option<FindLocks<Self>> = None;
+
+    /// Whether it also works on resources that only the inventory tells; see [`JobOperation::claim`].
+    const CLAIMS: bool = false;
+
+    /// What the job has for itself from its begin to its end, besides its locks: asked for when its turn has come, and again
+    /// when it has stood in line for what it said.
+    ///
+    /// # Errors
+    /// There is nothing to work on: the job ends with this.
+    fn claim(&self, _tx: &Tx<'_>, _node: &Node) -> Result<Vec<Claim>, Failure> {
+        Ok(Vec::new())
+    }
 
     /// The steps, in order.
     fn steps() -> Vec<Step<Self>>;
@@ -71,6 +83,7 @@ pub struct Step<O: JobOperation> {
     pub(super) act: Act<O>,
     pub(super) undo: Option<Act<O>>,
     pub(super) can_be_cancelled: bool,
+    pub(super) in_parts: bool,
 }
 
 pub(super) enum Act<O: JobOperation> {
@@ -91,7 +104,7 @@ impl<O: JobOperation> Act<O> {
 impl<O: JobOperation> Step<O> {
     /// A step that only writes to the inventory, in one transaction with its outcome.
     pub fn record(name: &'static str, act: Record<O>) -> Self {
-        Self { name, act: Act::Record(act), undo: None, can_be_cancelled: false }
+        Self { name, act: Act::Record(act), undo: None, can_be_cancelled: false, in_parts: false }
     }
 
     /// A step that works on hosts. It must be idempotent: after a crash it is done again.
@@ -100,7 +113,7 @@ impl<O: JobOperation> Step<O> {
         F: Fn(Run<O>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<O::State, Failure>> + Send + 'static,
     {
-        Self { name, act: Act::remote(act), undo: None, can_be_cancelled: false }
+        Self { name, act: Act::remote(act), undo: None, can_be_cancelled: false, in_parts: false }
     }
 
     /// Lets the job be cancelled until this step, which works on hosts, is done; also while it is being done, if its
@@ -108,6 +121,15 @@ impl<O: JobOperation> Step<O> {
     #[must_use]
     pub fn cancellable(mut self) -> Self {
         self.can_be_cancelled = true;
+        self
+    }
+
+    /// The step, which works on hosts, consists of parts of which each stays done: it can be cancelled between two of them,
+    /// and the error that it then answers with says what was done.
+    #[must_use]
+    pub fn in_parts(mut self) -> Self {
+        self.can_be_cancelled = true;
+        self.in_parts = true;
         self
     }
 

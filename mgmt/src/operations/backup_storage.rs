@@ -10,24 +10,24 @@ use serde_json::{Value, json};
 
 use super::{
     changing::{SWITCHES, change},
-    making::{made, make, put_tags, readable_name, refuse_if_used, require},
+    making::{made, make, put_tags, readable_name, require},
     primary_storage::storage_path,
 };
 use crate::{
     api::{Caller, Operation, SyncOperation, job, query, sync},
     change_description, change_state,
     clock::Timestamp,
+    deletes,
+    deletion::deletes,
+    detaches,
     failure::Failure,
     hosts::{
-        DEFAULT_SSH_PORT, Leaver, Login, Reaches, Reaching, confirm_agent, dismiss, drop_machine, forget_machine,
-        reaching_steps, record_machine,
+        DEFAULT_SSH_PORT, Login, Reaches, Reaching, confirm_agent, forget_machine, reaching_steps, record_machine,
     },
     job::{JobOperation, Recording, Run, Step},
     operation,
     query::inventory_reply,
-    resource::{
-        AdminState, BackupStorage, BackupStorageZoneRef, ConnectionStatus, ImageBackupStorageRef, Machine, Zone,
-    },
+    resource::{AdminState, BackupStorage, BackupStorageZoneRef, ConnectionStatus, Machine, Zone},
     secret::Secret,
     store::{SqlValue, Tx},
 };
@@ -36,9 +36,9 @@ use crate::{
 pub fn operations() -> Vec<Operation> {
     vec![
         job::<AddImageStoreBackupStorage>(),
-        job::<DeleteBackupStorage>(),
+        deletes::<DeleteBackupStorage>(),
         job::<AttachBackupStorageToZone>(),
-        job::<DetachBackupStorageFromZone>(),
+        deletes::<DetachBackupStorageFromZone>(),
         change::<UpdateBackupStorage>(),
         change::<ChangeBackupStorageState>(),
         sync::<GetBackupStorageTypes>(),
@@ -207,7 +207,7 @@ fn record_storage(tx: &Tx<'_>, run: &mut Recording<'_, AddImageStoreBackupStorag
 }
 
 operation! {
-    /// Deletes a backup storage that is on no zone and holds no image.
+    /// Deletes a backup storage with the copies of images in it, and the images that are nowhere else.
     DeleteBackupStorage, "4.5.1", Delete "/backup-storage/{uuid}", Job; {
         /// The backup storage.
         uuid: BackupStorageUuid;
@@ -216,43 +216,7 @@ operation! {
     }
 }
 
-/// The machine, where nothing else needs it.
-#[derive(Debug, Default, Clone, Serialize, Deserialize)]
-pub struct Leaving {
-    machine: Option<Leaver>,
-}
-
-impl JobOperation for DeleteBackupStorage {
-    type State = Leaving;
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.uuid.to_string()]
-    }
-
-    fn steps() -> Vec<Step<Self>> {
-        vec![
-            Step::record("delete the backup storage", |tx, run| {
-                let storage = require::<BackupStorage>(tx, "uuid", run.params.uuid)?;
-                let on = [("backup_storage_uuid", storage.uuid.to_sql())];
-                refuse_if_used(
-                    "backup storage",
-                    &storage.name,
-                    &[("images", tx.count::<ImageBackupStorageRef>(&on)?)],
-                )?;
-                tx.delete_where::<BackupStorageZoneRef>(&on)?;
-                tx.delete::<BackupStorage>(storage.uuid)?;
-                run.state.machine = drop_machine(tx, storage.machine_uuid)?;
-                Ok(())
-            }),
-            Step::remote("dismiss the agent", |run: Run<Self>| async move {
-                if let Some(leaver) = &run.state.machine {
-                    dismiss(&run, leaver).await;
-                }
-                Ok(run.state)
-            }),
-        ]
-    }
-}
+deletes!(DeleteBackupStorage of BackupStorage);
 
 operation! {
     /// Lets a zone's hosts use a backup storage.
@@ -297,32 +261,7 @@ operation! {
     }
 }
 
-impl JobOperation for DetachBackupStorageFromZone {
-    type State = ();
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.zone_uuid.to_string(), self.backup_storage_uuid.to_string()]
-    }
-
-    fn steps() -> Vec<Step<Self>> {
-        vec![Step::record("record the detachment", |tx, run| {
-            let zone = require::<Zone>(tx, "zoneUuid", run.params.zone_uuid)?;
-            let storage = require::<BackupStorage>(tx, "backupStorageUuid", run.params.backup_storage_uuid)?;
-            let link = [("backup_storage_uuid", storage.uuid.to_sql()), ("zone_uuid", zone.uuid.to_sql())];
-            match tx.delete_where::<BackupStorageZoneRef>(&link)? {
-                0 => Err(Failure::new(
-                    ErrorKind::ResourceNotFound,
-                    format!("backup storage '{}' is not attached to zone '{}'", storage.name, zone.name),
-                )),
-                _ => Ok(()),
-            }
-        })]
-    }
-
-    fn reply(&self, tx: &Tx<'_>, _state: &()) -> Result<Value, Failure> {
-        inventory_reply::<BackupStorage>(tx, self.backup_storage_uuid)
-    }
-}
+detaches!(DetachBackupStorageFromZone by BackupStorageZoneRef (backup_storage_uuid: BackupStorage, zone_uuid: Zone));
 
 operation! {
     /// Queries backup storages.

@@ -5,24 +5,26 @@ use serde_json::Value;
 
 use super::{
     changing::{SWITCHES, change},
-    making::{made, make, put_tags, readable_name, refuse_if_used, require},
+    making::{made, make, put_tags, readable_name, require},
 };
 use crate::{
     api::{Operation, job, query},
     change_description, change_state,
     clock::Timestamp,
+    deletes,
+    deletion::deletes,
     failure::Failure,
     job::{JobOperation, Step},
     operation,
-    resource::{AdminState, Cluster, Host, L2NetworkClusterRef, PrimaryStorageClusterRef, Zone},
-    store::{SqlValue, Tx},
+    resource::{AdminState, Cluster, Zone},
+    store::Tx,
 };
 
 /// The operations of this chapter.
 pub fn operations() -> Vec<Operation> {
     vec![
         job::<CreateCluster>(),
-        job::<DeleteCluster>(),
+        deletes::<DeleteCluster>(),
         change::<UpdateCluster>(),
         change::<ChangeClusterState>(),
         query::<QueryCluster>(Cluster::declaration),
@@ -93,7 +95,7 @@ impl JobOperation for CreateCluster {
 }
 
 operation! {
-    /// Deletes a cluster without hosts; its networks and storages are detached.
+    /// Deletes a cluster with its hosts; its networks and storages are detached.
     DeleteCluster, "4.2.2", Delete "/clusters/{uuid}", Job; {
         /// The cluster.
         uuid: ClusterUuid;
@@ -102,24 +104,7 @@ operation! {
     }
 }
 
-impl JobOperation for DeleteCluster {
-    type State = ();
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.uuid.to_string()]
-    }
-
-    fn steps() -> Vec<Step<Self>> {
-        vec![Step::record("delete the cluster", |tx, run| {
-            let cluster = require::<Cluster>(tx, "uuid", run.params.uuid)?;
-            let inside = [("cluster_uuid", cluster.uuid.to_sql())];
-            refuse_if_used("cluster", &cluster.name, &[("hosts", tx.count::<Host>(&inside)?)])?;
-            tx.delete_where::<L2NetworkClusterRef>(&inside)?;
-            tx.delete_where::<PrimaryStorageClusterRef>(&inside)?;
-            Ok(tx.delete::<Cluster>(cluster.uuid)?)
-        })]
-    }
-}
+deletes!(DeleteCluster of Cluster);
 
 operation! {
     /// Queries clusters.

@@ -5,12 +5,14 @@ use serde_json::Value;
 
 use super::{
     changing::{SWITCHES, change},
-    making::{made, make, put_tags, readable_name, require},
+    making::{made, make, put_tags, readable_name},
 };
 use crate::{
     api::{Operation, job, query},
     change_description, change_state,
     clock::Timestamp,
+    deletes,
+    deletion::deletes,
     failure::Failure,
     job::{JobOperation, Step},
     operation,
@@ -23,7 +25,7 @@ use crate::{
 pub fn operations() -> Vec<Operation> {
     vec![
         job::<CreateDiskOffering>(),
-        job::<DeleteDiskOffering>(),
+        deletes::<DeleteDiskOffering>(),
         change::<UpdateDiskOffering>(),
         change::<ChangeDiskOfferingState>(),
         query::<QueryDiskOffering>(DiskOffering::declaration),
@@ -106,20 +108,7 @@ operation! {
     }
 }
 
-impl JobOperation for DeleteDiskOffering {
-    type State = ();
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.uuid.to_string()]
-    }
-
-    fn steps() -> Vec<Step<Self>> {
-        vec![Step::record("delete the disk offering", |tx, run| {
-            let offering = require::<DiskOffering>(tx, "uuid", run.params.uuid)?;
-            Ok(tx.delete::<DiskOffering>(offering.uuid)?)
-        })]
-    }
-}
+deletes!(DeleteDiskOffering of DiskOffering);
 
 operation! {
     /// Queries disk offerings.

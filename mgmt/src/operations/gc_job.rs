@@ -1,6 +1,9 @@
 //! 11.6: clean-up that hosts owe.
 
-use gantry_common::{error::ErrorKind, id::GcJobUuid};
+use gantry_common::{
+    error::ErrorKind,
+    id::{GcJobUuid, HostUuid},
+};
 
 use super::making::require;
 use crate::{
@@ -61,7 +64,7 @@ fn in_hand(known: &GcJob) -> Failure {
 }
 
 operation! {
-    /// Drops a clean-up: what it was to remove stays on the host.
+    /// Drops a clean-up: what it was to remove stays on the host. A machine whose agent was to go last is forgotten.
     DeleteGCJob, "11.6.2", Delete "/gc-jobs/{uuid}", Job; {
         /// The clean-up.
         uuid: GcJobUuid;
@@ -69,20 +72,30 @@ operation! {
 }
 
 impl JobOperation for DeleteGCJob {
-    type State = ();
+    /// The machine that is forgotten with it.
+    type State = Option<HostUuid>;
 
     fn locks(&self) -> Vec<String> {
         vec![self.uuid.to_string()]
     }
 
     fn steps() -> Vec<Step<Self>> {
-        vec![Step::record("drop the clean-up", |tx, run| {
-            let known = require::<GcJob>(tx, "uuid", run.params.uuid)?;
-            if known.status == GcStatus::Processing {
-                return Err(in_hand(&known));
-            }
-            Ok(tx.delete::<GcJob>(known.uuid)?)
-        })]
+        vec![
+            Step::record("drop the clean-up", |tx, run| {
+                let known = require::<GcJob>(tx, "uuid", run.params.uuid)?;
+                if known.status == GcStatus::Processing {
+                    return Err(in_hand(&known));
+                }
+                *run.state = cleanup::drop_owed(tx, &known)?;
+                Ok(())
+            }),
+            Step::remote("forget the machine, where nothing is on it any more", |run: Run<Self>| async move {
+                if let Some(machine) = run.state {
+                    run.node.fleet.forget(machine).await;
+                }
+                Ok(run.state)
+            }),
+        ]
     }
 }
 

@@ -7,19 +7,21 @@ use gantry_common::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::making::{made, put_tags, readable_name, refuse_if_used, require};
+use super::making::{made, put_tags, readable_name, require};
 use crate::{
     api::{Operation, job, query},
     clock::Timestamp,
+    deletes,
+    deletion::deletes,
     failure::Failure,
     hosts::{
-        DEFAULT_SSH_PORT, Leaver, Login, Reaches, Reaching, confirm_agent, dismiss, drop_machine, forget_machine,
-        prepare_host, reaching_steps, record_machine, release_host,
+        DEFAULT_SSH_PORT, Login, Reaches, Reaching, confirm_agent, forget_machine, prepare_host, reaching_steps,
+        record_machine, release_host,
     },
     job::{JobOperation, Recording, Run, Step},
     operation,
     query::inventory_reply,
-    resource::{AdminState, Cluster, ConnectionStatus, Host, Machine, VmInstance, Volume},
+    resource::{AdminState, Cluster, ConnectionStatus, Host, Machine, VmInstance},
     secret::Secret,
     store::{SqlValue, Tx},
 };
@@ -30,7 +32,7 @@ pub fn operations() -> Vec<Operation> {
         job::<AddKVMHost>(),
         job::<ChangeHostState>(),
         job::<ReconnectHost>(),
-        job::<DeleteHost>(),
+        deletes::<DeleteHost>(),
         query::<QueryHost>(Host::declaration),
     ]
 }
@@ -263,7 +265,8 @@ impl JobOperation for ReconnectHost {
 }
 
 operation! {
-    /// Takes a host out of the inventory. Refused while VMs or volumes are on it.
+    /// Deletes a host with the volumes on its local storage and the VMs that have their root volumes there; other VMs on it are
+    /// stopped.
     DeleteHost, "4.3.2", Delete "/hosts/{uuid}", Job; {
         /// The host.
         uuid: HostUuid;
@@ -272,63 +275,7 @@ operation! {
     }
 }
 
-/// The host's machine, where nothing else needs it.
-#[derive(Debug, Default, Clone, Serialize, Deserialize)]
-pub struct Leaving {
-    machine: Option<Leaver>,
-}
-
-impl JobOperation for DeleteHost {
-    type State = Leaving;
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.uuid.to_string()]
-    }
-
-    fn steps() -> Vec<Step<Self>> {
-        vec![
-            Step::record("check what is on the host", |tx, run| {
-                let host = require::<Host>(tx, "uuid", run.params.uuid)?;
-                refuse_if_occupied(tx, &host)
-            }),
-            Step::remote("take its networks away", |run: Run<Self>| async move {
-                release_host(&run.node, run.params.uuid).await;
-                Ok(run.state)
-            })
-            .undo_remote(|run: Run<Self>| async move {
-                if let Err(failure) = prepare_host(&run.node, run.params.uuid).await {
-                    tracing::warn!(host = %run.params.uuid, error = %failure, "the host that stays is not ready for its cluster");
-                }
-                Ok(run.state)
-            }),
-            Step::record("delete the host", |tx, run| {
-                let host = require::<Host>(tx, "uuid", run.params.uuid)?;
-                refuse_if_occupied(tx, &host)?;
-                for storage in tx.all::<crate::resource::PrimaryStorage>()? {
-                    tx.remove_local_storage(storage.uuid, host.uuid)?;
-                }
-                tx.delete::<Host>(host.uuid)?;
-                run.state.machine = drop_machine(tx, host.uuid)?;
-                Ok(())
-            }),
-            Step::remote("dismiss the agent", |run: Run<Self>| async move {
-                if let Some(leaver) = &run.state.machine {
-                    dismiss(&run, leaver).await;
-                }
-                Ok(run.state)
-            }),
-        ]
-    }
-}
-
-fn refuse_if_occupied(tx: &Tx<'_>, host: &Host) -> Result<(), Failure> {
-    let on = [("host_uuid", host.uuid.to_sql())];
-    refuse_if_used(
-        "host",
-        &host.name,
-        &[("VMs running", tx.count::<VmInstance>(&on)?), ("volumes", tx.count::<Volume>(&on)?)],
-    )
-}
+deletes!(DeleteHost of Host);
 
 operation! {
     /// Queries hosts.

@@ -5,12 +5,14 @@ use serde_json::Value;
 
 use super::{
     changing::{Change, SWITCHES, change, describe},
-    making::{made, make, put_tags, readable_name, require},
+    making::{made, make, put_tags, readable_name},
 };
 use crate::{
     api::{Operation, job, query},
     change_state,
     clock::Timestamp,
+    deletes,
+    deletion::deletes,
     failure::Failure,
     job::{JobOperation, Step},
     operation,
@@ -22,7 +24,7 @@ use crate::{
 pub fn operations() -> Vec<Operation> {
     vec![
         job::<CreateInstanceOffering>(),
-        job::<DeleteInstanceOffering>(),
+        deletes::<DeleteInstanceOffering>(),
         change::<UpdateInstanceOffering>(),
         change::<ChangeInstanceOfferingState>(),
         query::<QueryInstanceOffering>(InstanceOffering::declaration),
@@ -112,20 +114,7 @@ operation! {
     }
 }
 
-impl JobOperation for DeleteInstanceOffering {
-    type State = ();
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.uuid.to_string()]
-    }
-
-    fn steps() -> Vec<Step<Self>> {
-        vec![Step::record("delete the instance offering", |tx, run| {
-            let offering = require::<InstanceOffering>(tx, "uuid", run.params.uuid)?;
-            Ok(tx.delete::<InstanceOffering>(offering.uuid)?)
-        })]
-    }
-}
+deletes!(DeleteInstanceOffering of InstanceOffering);
 
 operation! {
     /// Queries instance offerings.

@@ -11,16 +11,18 @@ use serde_json::Value;
 
 use super::{
     changing::change,
-    making::{made, make, put_tags, readable_name, refuse_if_used, require},
+    making::{made, make, put_tags, readable_name, require},
 };
 use crate::{
     api::{Operation, job, query},
     change_description,
     clock::Timestamp,
+    deletes,
+    deletion::deletes,
     failure::Failure,
     job::{JobOperation, Step},
     network, operation,
-    resource::{IpRange, L3Network, UsedIp},
+    resource::{IpRange, L3Network},
     store::{SqlValue, Tx},
 };
 
@@ -29,7 +31,7 @@ pub fn operations() -> Vec<Operation> {
     vec![
         job::<AddIpRange>(),
         job::<AddIpRangeByNetworkCidr>(),
-        job::<DeleteIpRange>(),
+        deletes::<DeleteIpRange>(),
         change::<UpdateIpRange>(),
         query::<QueryIpRange>(IpRange::declaration),
     ]
@@ -222,7 +224,7 @@ impl JobOperation for AddIpRangeByNetworkCidr {
 }
 
 operation! {
-    /// Takes a range from its L3 network. Refused while any of its addresses is in use.
+    /// Takes a range from its L3 network. VMs lose the interfaces that have its addresses, and are stopped for it.
     DeleteIpRange, "5.2.16", Delete "/l3-networks/ip-ranges/{uuid}", Job; {
         /// The range.
         uuid: IpRangeUuid;
@@ -231,22 +233,7 @@ operation! {
     }
 }
 
-impl JobOperation for DeleteIpRange {
-    type State = ();
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.uuid.to_string()]
-    }
-
-    fn steps() -> Vec<Step<Self>> {
-        vec![Step::record("delete the range", |tx, run| {
-            let range = require::<IpRange>(tx, "uuid", run.params.uuid)?;
-            let used = tx.count::<UsedIp>(&[("ip_range_uuid", range.uuid.to_sql())])?;
-            refuse_if_used("IP range", &range.name, &[("addresses in use by VMs and services", used)])?;
-            Ok(tx.delete::<IpRange>(range.uuid)?)
-        })]
-    }
-}
+deletes!(DeleteIpRange of IpRange);
 
 operation! {
     /// Queries ranges of addresses.

@@ -10,18 +10,21 @@ use serde_json::{Value, json};
 
 use super::{
     changing::change,
-    making::{made, make, put_tags, readable_name, refuse_if_used, require},
+    making::{made, make, put_tags, readable_name, require},
 };
 use crate::{
     api::{Caller, Operation, SyncOperation, job, query, sync},
     change_description,
     cleanup::{Cleanup, clean_up},
     clock::Timestamp,
+    deletes,
+    deletion::deletes,
+    detaches,
     failure::Failure,
-    job::{JobOperation, Recording, Run, Step},
+    job::{JobOperation, Run, Step},
     network, operation,
     query::inventory_reply,
-    resource::{Cluster, ConnectionStatus, Host, L2Network, L2NetworkClusterRef, L3Network, Zone},
+    resource::{Cluster, ConnectionStatus, Host, L2Network, L2NetworkClusterRef, Zone},
     store::{SqlValue, Tx},
 };
 
@@ -29,9 +32,9 @@ use crate::{
 pub fn operations() -> Vec<Operation> {
     vec![
         job::<CreateL2NoVlanNetwork>(),
-        job::<DeleteL2Network>(),
+        deletes::<DeleteL2Network>(),
         job::<AttachL2NetworkToCluster>(),
-        job::<DetachL2NetworkFromCluster>(),
+        deletes::<DetachL2NetworkFromCluster>(),
         change::<UpdateL2Network>(),
         sync::<GetL2NetworkTypes>(),
         query::<QueryL2Network>(L2Network::declaration),
@@ -98,7 +101,7 @@ impl JobOperation for CreateL2NoVlanNetwork {
 }
 
 operation! {
-    /// Deletes an L2 network that is on no cluster and carries no L3 network.
+    /// Deletes an L2 network with its L3 networks; VMs lose their interfaces on them and are stopped for it.
     DeleteL2Network, "5.1.8", Delete "/l2-networks/{uuid}", Job; {
         /// The L2 network.
         uuid: L2NetworkUuid;
@@ -107,29 +110,7 @@ operation! {
     }
 }
 
-impl JobOperation for DeleteL2Network {
-    type State = ();
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.uuid.to_string()]
-    }
-
-    fn steps() -> Vec<Step<Self>> {
-        vec![Step::record("delete the L2 network", |tx, run| {
-            let l2 = require::<L2Network>(tx, "uuid", run.params.uuid)?;
-            let on = [("l2_network_uuid", l2.uuid.to_sql())];
-            refuse_if_used(
-                "L2 network",
-                &l2.name,
-                &[
-                    ("L3 networks", tx.count::<L3Network>(&on)?),
-                    ("attached clusters", tx.count::<L2NetworkClusterRef>(&on)?),
-                ],
-            )?;
-            Ok(tx.delete::<L2Network>(l2.uuid)?)
-        })]
-    }
-}
+deletes!(DeleteL2Network of L2Network);
 
 /// The hosts of a cluster that took part in a change of its networks.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
@@ -236,7 +217,7 @@ async fn remove_bridges<O: JobOperation<State = OnHosts>>(
 }
 
 operation! {
-    /// Takes an L2 network from a cluster. Refused while VMs of the cluster are on it.
+    /// Takes an L2 network from a cluster. The cluster's VMs that are on it are stopped, and keep their interfaces.
     DetachL2NetworkFromCluster, "5.1.13",
         Delete "/l2-networks/{l2NetworkUuid}/clusters/{clusterUuid}", Job -> L2Network; {
         /// The L2 network.
@@ -246,42 +227,7 @@ operation! {
     }
 }
 
-impl JobOperation for DetachL2NetworkFromCluster {
-    type State = OnHosts;
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.l2_network_uuid.to_string(), self.cluster_uuid.to_string()]
-    }
-
-    fn steps() -> Vec<Step<Self>> {
-        vec![
-            Step::record("record the detachment", |tx, run: &mut Recording<'_, Self>| {
-                let l2 = require::<L2Network>(tx, "l2NetworkUuid", run.params.l2_network_uuid)?;
-                let cluster = require::<Cluster>(tx, "clusterUuid", run.params.cluster_uuid)?;
-                let users = network::vms_of_cluster_on_l2(tx, cluster.uuid, l2.uuid)?;
-                refuse_if_used("L2 network", &l2.name, &[(&format!("VMs in cluster '{}'", cluster.name), users)])?;
-                run.state.hosts = tx
-                    .find::<Host>(&[("cluster_uuid", cluster.uuid.to_sql())])?
-                    .into_iter()
-                    .map(|host| host.uuid)
-                    .collect();
-                tx.delete_where::<L2NetworkClusterRef>(&[
-                    ("l2_network_uuid", l2.uuid.to_sql()),
-                    ("cluster_uuid", cluster.uuid.to_sql()),
-                ])?;
-                Ok(())
-            })
-            .undo_record(|tx, run| link(tx, run.params.l2_network_uuid, run.params.cluster_uuid)),
-            Step::remote("remove the bridges", |run: Run<Self>| async move {
-                remove_bridges(run.params.l2_network_uuid, run.params.cluster_uuid, run).await
-            }),
-        ]
-    }
-
-    fn reply(&self, tx: &Tx<'_>, _state: &OnHosts) -> Result<Value, Failure> {
-        inventory_reply::<L2Network>(tx, self.l2_network_uuid)
-    }
-}
+detaches!(DetachL2NetworkFromCluster by L2NetworkClusterRef (l2_network_uuid: L2Network, cluster_uuid: Cluster));
 
 operation! {
     /// Queries L2 networks.

@@ -3,30 +3,26 @@
 use std::net::Ipv4Addr;
 
 use gantry_common::{
-    agent::RemoveNetwork,
     error::ErrorKind,
-    id::{HostUuid, L2NetworkUuid, L3NetworkUuid},
+    id::{L2NetworkUuid, L3NetworkUuid},
 };
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
     changing::{SWITCHES, change, describe},
     guest_network::{GuestNetworkChange, change_guest_network},
-    making::{made, make, put_tags, readable_name, refuse_if_used, require},
+    making::{made, make, put_tags, readable_name, require},
 };
 use crate::{
     api::{Caller, Operation, SyncOperation, job, query, sync},
     change_state,
-    cleanup::{Cleanup, clean_up},
     clock::Timestamp,
+    deletes,
+    deletion::deletes,
     failure::Failure,
-    job::{JobOperation, Run, Step},
+    job::{JobOperation, Step},
     operation,
-    resource::{
-        AdminState, Host, IpRange, L2Network, L2NetworkClusterRef, L3Network, L3NetworkDns, L3NetworkHostRoute,
-        NetworkServiceL3NetworkRef, UsedIp, VmNic,
-    },
+    resource::{AdminState, L2Network, L3Network, L3NetworkDns},
     store::{SqlValue, Tx},
 };
 
@@ -34,7 +30,7 @@ use crate::{
 pub fn operations() -> Vec<Operation> {
     vec![
         job::<CreateL3Network>(),
-        job::<DeleteL3Network>(),
+        deletes::<DeleteL3Network>(),
         change_guest_network::<AddDnsToL3Network>(),
         change_guest_network::<RemoveDnsFromL3Network>(),
         change_guest_network::<UpdateL3Network>(),
@@ -111,6 +107,7 @@ impl JobOperation for CreateL3Network {
                     last_op_date: now,
                     mtu: None,
                     service_address: None,
+                    router_interface_ip: None,
                 },
             )?;
             put_tags::<L3Network>(tx, uuid, &params.system_tags, &params.user_tags)?;
@@ -124,14 +121,8 @@ impl JobOperation for CreateL3Network {
     }
 }
 
-/// The hosts whose services of a deleted network are to end.
-#[derive(Debug, Default, Clone, Serialize, Deserialize)]
-pub struct ServedOn {
-    hosts: Vec<HostUuid>,
-}
-
 operation! {
-    /// Deletes an L3 network that no VM is on.
+    /// Deletes an L3 network with its ranges; VMs lose their interfaces on it and are stopped for it.
     DeleteL3Network, "5.2.2", Delete "/l3-networks/{uuid}", Job; {
         /// The L3 network.
         uuid: L3NetworkUuid;
@@ -140,58 +131,7 @@ operation! {
     }
 }
 
-impl JobOperation for DeleteL3Network {
-    type State = ServedOn;
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.uuid.to_string()]
-    }
-
-    fn steps() -> Vec<Step<Self>> {
-        vec![
-            Step::record("find its hosts", |tx, run| {
-                let l3 = require::<L3Network>(tx, "uuid", run.params.uuid)?;
-                refuse_if_in_use(tx, &l3)?;
-                run.state.hosts = hosts_of(tx, &l3)?;
-                Ok(())
-            }),
-            Step::remote("end its services", |run: Run<Self>| async move {
-                for host in run.state.hosts.clone() {
-                    let command = RemoveNetwork { l3_network: run.params.uuid };
-                    clean_up(&run.node, host, Cleanup::Network(command)).await?;
-                }
-                Ok(run.state)
-            }),
-            Step::record("delete the L3 network", |tx, run| {
-                let l3 = require::<L3Network>(tx, "uuid", run.params.uuid)?;
-                refuse_if_in_use(tx, &l3)?;
-                let on = [("l3_network_uuid", l3.uuid.to_sql())];
-                tx.delete_where::<NetworkServiceL3NetworkRef>(&on)?;
-                tx.delete_where::<L3NetworkDns>(&on)?;
-                tx.delete_where::<L3NetworkHostRoute>(&on)?;
-                tx.delete_where::<UsedIp>(&on)?;
-                tx.delete_where::<IpRange>(&on)?;
-                Ok(tx.delete::<L3Network>(l3.uuid)?)
-            }),
-        ]
-    }
-}
-
-fn refuse_if_in_use(tx: &Tx<'_>, l3: &L3Network) -> Result<(), Failure> {
-    let nics = tx.count::<VmNic>(&[("l3_network_uuid", l3.uuid.to_sql())])?;
-    refuse_if_used("L3 network", &l3.name, &[("VM interfaces", nics)])
-}
-
-/// The hosts of the clusters that an L3 network's L2 network is on.
-fn hosts_of(tx: &Tx<'_>, l3: &L3Network) -> Result<Vec<HostUuid>, Failure> {
-    let mut hosts = Vec::new();
-    for link in tx.find::<L2NetworkClusterRef>(&[("l2_network_uuid", l3.l2_network_uuid.to_sql())])? {
-        hosts.extend(
-            tx.find::<Host>(&[("cluster_uuid", link.cluster_uuid.to_sql())])?.into_iter().map(|host| host.uuid),
-        );
-    }
-    Ok(hosts)
-}
+deletes!(DeleteL3Network of L3Network);
 
 operation! {
     /// Hands a DNS server to the network's guests.

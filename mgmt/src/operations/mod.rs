@@ -44,6 +44,7 @@ mod network_service;
 mod notification;
 mod planned;
 mod primary_storage;
+mod router_interface;
 mod storage_capacity;
 mod storage_survey;
 mod tag;
@@ -60,8 +61,10 @@ pub(crate) use image::ExpungeImage;
 pub(crate) use image_cache::{Unneeded, clean_up_cache};
 pub(crate) use image_template::refuse_while_read;
 pub(crate) use making::require;
+pub(crate) use network_service::take_service_address;
 pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES};
 pub(crate) use vm_instance::ExpungeVmInstance;
+pub(crate) use vm_instance::{ExpungeVmInstance, set_off, set_state};
 pub(crate) use volume::ExpungeDataVolume;
 
 use std::{collections::HashSet, sync::LazyLock};
@@ -100,7 +103,6 @@ pub fn all() -> Vec<Operation> {
         image_migration::operations(),
         image_store::operations(),
         image_store_update::operations(),
-        candidates::operations(),
         primary_storage::operations(),
         storage_capacity::operations(),
         storage_survey::operations(),
@@ -110,6 +112,7 @@ pub fn all() -> Vec<Operation> {
         l2_network::operations(),
         l3_network::operations(),
         l3_network_options::operations(),
+        router_interface::operations(),
         ip_range::operations(),
         ip_address::operations(),
         network_service::operations(),

@@ -2,7 +2,6 @@
 
 use gantry_common::{
     agent::OpenStorage,
-    error::ErrorKind,
     id::{ClusterUuid, HostUuid, PrimaryStorageUuid, ZoneUuid},
 };
 use serde::{Deserialize, Serialize};
@@ -15,6 +14,9 @@ use super::{
 use crate::{
     api::{Caller, Operation, SyncOperation, job, query, sync},
     clock::Timestamp,
+    deletes,
+    deletion::deletes,
+    detaches,
     failure::Failure,
     hosts::CapacityRules,
     job::{JobOperation, Run, Step},
@@ -32,9 +34,9 @@ use crate::{
 pub fn operations() -> Vec<Operation> {
     vec![
         job::<AddLocalPrimaryStorage>(),
-        job::<DeletePrimaryStorage>(),
+        deletes::<DeletePrimaryStorage>(),
         job::<AttachPrimaryStorageToCluster>(),
-        job::<DetachPrimaryStorageFromCluster>(),
+        deletes::<DetachPrimaryStorageFromCluster>(),
         change::<UpdatePrimaryStorage>(),
         change::<ChangePrimaryStorageState>(),
         sync::<GetPrimaryStorageTypes>(),
@@ -130,7 +132,7 @@ impl JobOperation for AddLocalPrimaryStorage {
 }
 
 operation! {
-    /// Deletes a primary storage that is on no cluster. Files on the hosts stay.
+    /// Deletes a primary storage that is on no cluster, with its volumes and the VMs that have their root volumes in it.
     DeletePrimaryStorage, "4.4.1", Delete "/primary-storage/{uuid}", Job; {
         /// The primary storage.
         uuid: PrimaryStorageUuid;
@@ -139,32 +141,7 @@ operation! {
     }
 }
 
-impl JobOperation for DeletePrimaryStorage {
-    type State = ();
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.uuid.to_string()]
-    }
-
-    fn steps() -> Vec<Step<Self>> {
-        vec![Step::record("delete the primary storage", |tx, run| {
-            let storage = require::<PrimaryStorage>(tx, "uuid", run.params.uuid)?;
-            let on = [("primary_storage_uuid", storage.uuid.to_sql())];
-            refuse_if_used(
-                "primary storage",
-                &storage.name,
-                &[
-                    ("attached clusters", tx.count::<PrimaryStorageClusterRef>(&on)?),
-                    ("volumes", tx.count::<Volume>(&on)?),
-                ],
-            )?;
-            for host in tx.local_storage_hosts(storage.uuid)? {
-                tx.remove_local_storage(storage.uuid, host)?;
-            }
-            Ok(tx.delete::<PrimaryStorage>(storage.uuid)?)
-        })]
-    }
-}
+deletes!(DeletePrimaryStorage of PrimaryStorage);
 
 /// Two storages of a host must not share a directory: their files and their space would be each other's.
 fn refuse_overlap(tx: &Tx<'_>, cluster: &Cluster, storage: &PrimaryStorage) -> Result<(), Failure> {
@@ -262,7 +239,8 @@ impl JobOperation for AttachPrimaryStorageToCluster {
 }
 
 operation! {
-    /// Takes a primary storage from a cluster. Refused while volumes of the cluster's hosts are on it.
+    /// Takes a primary storage from a cluster. The cluster's VMs that have a volume in it are stopped; volumes and VMs stay, and
+    /// can be used when the storage is back.
     DetachPrimaryStorageFromCluster, "4.4.4",
         Delete "/clusters/{clusterUuid}/primary-storage/{primaryStorageUuid}", Job -> PrimaryStorage; {
         /// The primary storage.
@@ -272,46 +250,7 @@ operation! {
     }
 }
 
-impl JobOperation for DetachPrimaryStorageFromCluster {
-    type State = ();
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.cluster_uuid.to_string(), self.primary_storage_uuid.to_string()]
-    }
-
-    fn steps() -> Vec<Step<Self>> {
-        vec![Step::record("record the detachment", |tx, run| {
-            let storage = require::<PrimaryStorage>(tx, "primaryStorageUuid", run.params.primary_storage_uuid)?;
-            let cluster = require::<Cluster>(tx, "clusterUuid", run.params.cluster_uuid)?;
-            let hosts = tx.find::<Host>(&[("cluster_uuid", cluster.uuid.to_sql())])?;
-            let mut volumes = 0;
-            for host in &hosts {
-                let on = [("primary_storage_uuid", storage.uuid.to_sql()), ("host_uuid", host.uuid.to_sql())];
-                volumes += tx.count::<Volume>(&on)?;
-            }
-            let kind = format!("volumes on hosts of cluster '{}'", cluster.name);
-            refuse_if_used("primary storage", &storage.name, &[(&kind, volumes)])?;
-            let gone = tx.delete_where::<PrimaryStorageClusterRef>(&[
-                ("primary_storage_uuid", storage.uuid.to_sql()),
-                ("cluster_uuid", cluster.uuid.to_sql()),
-            ])?;
-            if gone == 0 {
-                return Err(Failure::new(
-                    ErrorKind::ResourceNotFound,
-                    format!("primary storage '{}' is not on cluster '{}'", storage.name, cluster.name),
-                ));
-            }
-            for host in hosts {
-                tx.remove_local_storage(storage.uuid, host.uuid)?;
-            }
-            Ok(())
-        })]
-    }
-
-    fn reply(&self, tx: &Tx<'_>, _state: &()) -> Result<Value, Failure> {
-        inventory_reply::<PrimaryStorage>(tx, self.primary_storage_uuid)
-    }
-}
+detaches!(DetachPrimaryStorageFromCluster by PrimaryStorageClusterRef (primary_storage_uuid: PrimaryStorage, cluster_uuid: Cluster));
 
 operation! {
     /// Queries primary storages.

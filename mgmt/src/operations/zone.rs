@@ -5,24 +5,26 @@ use serde_json::Value;
 
 use super::{
     changing::{SWITCHES, change},
-    making::{made, make, put_tags, readable_name, refuse_if_used, require},
+    making::{made, make, put_tags, readable_name},
 };
 use crate::{
     api::{Operation, job, query},
     change_description, change_state,
     clock::Timestamp,
+    deletes,
+    deletion::deletes,
     failure::Failure,
     job::{JobOperation, Step},
     operation,
-    resource::{AdminState, BackupStorageZoneRef, Cluster, L2Network, PrimaryStorage, Zone},
-    store::{SqlValue, Tx},
+    resource::{AdminState, Zone},
+    store::Tx,
 };
 
 /// The operations of this chapter.
 pub fn operations() -> Vec<Operation> {
     vec![
         job::<CreateZone>(),
-        job::<DeleteZone>(),
+        deletes::<DeleteZone>(),
         change::<UpdateZone>(),
         change::<ChangeZoneState>(),
         query::<QueryZone>(Zone::declaration),
@@ -72,7 +74,7 @@ impl JobOperation for CreateZone {
 }
 
 operation! {
-    /// Deletes a zone that nothing is in.
+    /// Deletes a zone with its clusters, hosts, VMs, primary storages and networks.
     DeleteZone, "4.1.2", Delete "/zones/{uuid}", Job; {
         /// The zone.
         uuid: ZoneUuid;
@@ -81,31 +83,7 @@ operation! {
     }
 }
 
-impl JobOperation for DeleteZone {
-    type State = ();
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.uuid.to_string()]
-    }
-
-    fn steps() -> Vec<Step<Self>> {
-        vec![Step::record("delete the zone", |tx, run| {
-            let zone = require::<Zone>(tx, "uuid", run.params.uuid)?;
-            let inside = [("zone_uuid", zone.uuid.to_sql())];
-            refuse_if_used(
-                "zone",
-                &zone.name,
-                &[
-                    ("clusters", tx.count::<Cluster>(&inside)?),
-                    ("primary storages", tx.count::<PrimaryStorage>(&inside)?),
-                    ("L2 networks", tx.count::<L2Network>(&inside)?),
-                ],
-            )?;
-            tx.delete_where::<BackupStorageZoneRef>(&inside)?;
-            Ok(tx.delete::<Zone>(zone.uuid)?)
-        })]
-    }
-}
+deletes!(DeleteZone of Zone);
 
 operation! {
     /// Queries zones.

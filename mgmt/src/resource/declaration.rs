@@ -104,6 +104,14 @@ impl Declaration {
         self.relations.iter().find(|relation| relation.name == name)
     }
 
+    /// The relations by which a column of its own holds another resource's id.
+    pub fn references(&self) -> impl Iterator<Item = &'static Relation> {
+        let relations: &'static [Relation] = self.relations;
+        relations
+            .iter()
+            .filter(|relation| relation.via.is_none() && relation.remote == "uuid" && relation.local != "uuid")
+    }
+
     /// The primary key.
     pub fn key(&self) -> &Column {
         &self.columns[0]

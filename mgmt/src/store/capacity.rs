@@ -297,6 +297,25 @@ impl Tx<'_> {
         self.sum_up_storage(storage)
     }
 
+    /// Takes a host out of a local storage that its cluster is not on any more. What its volumes and cached images take is
+    /// kept: they count again when the storage is back.
+    pub fn close_local_storage(&self, storage: PrimaryStorageUuid, host: HostUuid) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("DELETE FROM local_storage_host WHERE primary_storage_uuid = ? AND host_uuid = ?")?
+            .execute([storage.to_string(), host.to_string()])?;
+        self.sum_up_storage(storage)
+    }
+
+    /// Forgets everything that a storage has on hosts.
+    pub fn forget_local_storage(&self, storage: PrimaryStorageUuid) -> Result<(), StoreError> {
+        for table in ["local_storage_host", "storage_allocation", "image_cache"] {
+            self.connection
+                .prepare_cached(&format!("DELETE FROM {table} WHERE primary_storage_uuid = ?"))?
+                .execute([storage.to_string()])?;
+        }
+        Ok(())
+    }
+
     /// Records that no host can use those storages of a host that is lost which no other connected host has.
     pub fn disconnect_storages_without_hosts(&self, lost: HostUuid) -> Result<(), StoreError> {
         self.connection

@@ -8,6 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{StoreError, Tx, column};
 
+/// An image in a storage's cache on a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CachedFile {
+    /// The storage.
+    pub storage: PrimaryStorageUuid,
+    /// The host.
+    pub host: HostUuid,
+    /// The file.
+    pub install_path: String,
+}
+
 /// A place in a cache: an image, in a storage, on a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CachePlace {
@@ -26,6 +37,29 @@ impl CachePlace {
 }
 
 impl Tx<'_> {
+    /// The images in the caches of a host.
+    pub fn images_cached_on(&self, host: HostUuid) -> Result<Vec<CachedFile>, StoreError> {
+        self.cached_where("host_uuid", &host.to_string())
+    }
+
+    /// The images in a storage's caches, on all hosts.
+    pub fn images_cached_in(&self, storage: PrimaryStorageUuid) -> Result<Vec<CachedFile>, StoreError> {
+        self.cached_where("primary_storage_uuid", &storage.to_string())
+    }
+
+    fn cached_where(&self, column_name: &'static str, key: &str) -> Result<Vec<CachedFile>, StoreError> {
+        let sql = format!(
+            "SELECT primary_storage_uuid, host_uuid, install_path FROM image_cache WHERE {column_name} = ? ORDER BY install_path"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query([key])?;
+        let mut cached = Vec::new();
+        while let Some(row) = rows.next()? {
+            cached.push(CachedFile { storage: column(row, 0)?, host: column(row, 1)?, install_path: column(row, 2)? });
+        }
+        Ok(cached)
+    }
+
     /// Whether an image is in a storage's cache on a host, and is to stay there.
     pub fn is_cached(&self, image: ImageUuid, storage: PrimaryStorageUuid, host: HostUuid) -> Result<bool, StoreError> {
         Ok(self.cached_path(CachePlace { image, storage, host })?.is_some())

@@ -196,13 +196,15 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Stores a job's end, its long job's included. What it was asked and what its steps found out is no longer needed, and may be secret.
+    /// Stores a job's end, its long job's included, and gives up what it had for itself. What it was asked and what its steps found out is no longer needed, and may be secret.
     pub fn finish_job(&self, uuid: JobUuid, phase: JobPhase, result: &Value) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
                 "UPDATE job SET phase = ?2, result = ?3, finished_date = ?4, params = '{}', state = 'null' WHERE uuid = ?1",
             )?
             .execute(rusqlite::params_from_iter([uuid.to_sql(), phase.to_sql(), result.to_sql(), Timestamp::now().to_sql()]))?;
+        self.release_claims(uuid)?;
+        self.drop_parts(uuid)?;
         self.end_long_job(uuid, phase, result)
     }
 

@@ -67,4 +67,12 @@ impl Tx<'_> {
     pub fn drop_expired_join_tokens(&self, now: Timestamp) -> Result<usize, StoreError> {
         Ok(self.connection.prepare_cached("DELETE FROM join_token WHERE expires_date <= ?")?.execute([now.to_sql()])?)
     }
+
+    /// Withdraws the tokens by which machines would become hosts of a cluster.
+    pub fn drop_join_tokens_of(&self, cluster: ClusterUuid) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("DELETE FROM join_token WHERE cluster_uuid = ?")?
+            .execute([cluster.to_string()])?;
+        Ok(())
+    }
 }

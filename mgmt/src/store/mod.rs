@@ -6,8 +6,10 @@
 
 mod addresses;
 mod capacity;
+mod claims;
 mod cleanup;
 mod console_access;
+mod discs;
 mod image_cache;
 mod jobs;
 mod join_tokens;
@@ -16,6 +18,7 @@ mod migrations;
 mod notifications;
 mod query;
 mod reader;
+mod rows;
 mod sessions;
 mod settings;
 mod table;
@@ -25,10 +28,12 @@ mod writer;
 use std::path::Path;
 
 pub use capacity::*;
+pub use claims::*;
 pub use console_access::*;
 pub use image_cache::*;
 pub use jobs::*;
 pub use join_tokens::*;
+pub use rows::*;
 use rusqlite::{Connection, OpenFlags};
 pub use table::*;
 pub use value::*;
@@ -52,6 +57,14 @@ pub enum StoreError {
     /// The program met a fault of its own; the change was taken back.
     #[error("inventory: a change met a fault of the management node: see its log")]
     Fault,
+    /// A row that was to be added refers to what is being deleted.
+    #[error("{resource} '{uuid}' is being deleted: use another one")]
+    BeingDeleted {
+        /// The resource.
+        resource: &'static str,
+        /// Its id.
+        uuid: String,
+    },
     /// The store is closing.
     #[error("inventory: the management node is stopping")]
     Closed,

@@ -75,11 +75,16 @@ impl Tx<'_> {
     }
 
     /// Adds a row.
+    ///
+    /// # Errors
+    /// It stands already, or refers to what is being deleted, among others.
     pub fn insert<R: Resource>(&self, resource: &R) -> Result<(), StoreError> {
         let declaration = R::declaration();
         let marks = vec!["?"; declaration.columns.len()].join(", ");
         let sql = format!("INSERT INTO {} ({}) VALUES ({marks})", declaration.table, column_list(declaration));
-        self.connection.prepare_cached(&sql)?.execute(params_from_iter(resource.values()))?;
+        let values = resource.values();
+        self.refuse_if_going(declaration, &values)?;
+        self.connection.prepare_cached(&sql)?.execute(params_from_iter(values))?;
         Ok(())
     }
 
@@ -123,11 +128,23 @@ impl Tx<'_> {
     /// Deletes the row with this key and its tags.
     pub fn delete<R: Resource>(&self, key: R::Key) -> Result<(), StoreError> {
         self.delete_where::<R>(&[(R::declaration().key().name, key.to_sql())])?;
+        self.delete_tags(&key.to_string())
+    }
+
+    pub(super) fn delete_tags(&self, resource_uuid: &str) -> Result<(), StoreError> {
         for table in ["system_tag", "user_tag"] {
             self.connection
                 .prepare_cached(&format!("DELETE FROM {table} WHERE resource_uuid = ?"))?
-                .execute([key.to_string()])?;
+                .execute([resource_uuid])?;
         }
+        Ok(())
+    }
+
+    /// Deletes those system tags of a resource that name another one.
+    pub fn delete_tags_naming(&self, resource_uuid: &str, named: &str) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("DELETE FROM system_tag WHERE resource_uuid = ? AND instr(tag, ?) > 0")?
+            .execute([resource_uuid, named])?;
         Ok(())
     }
 

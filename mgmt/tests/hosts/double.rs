@@ -1,7 +1,7 @@
 //! A host whose commands do what a test tells them.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -11,7 +11,10 @@ use std::{
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use gantry_agent::image::Images;
-use gantry_common::{agent::*, id::VmUuid};
+use gantry_common::{
+    agent::*,
+    id::{L2NetworkUuid, L3NetworkUuid, VmUuid},
+};
 use parking_lot::Mutex;
 use tokio::{
     io::{DuplexStream, duplex},
@@ -25,13 +28,24 @@ mod disks;
 pub use disks::Disks;
 
 /// The host. Images are handled by the agent's own code where there are any; `pause_vm` waits for `gate`, `measure_volume`
+/// reports progress until it is cancelled, `delete_volume` notes the path and `set_nics` the interfaces unless it refuses.
 /// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses. With `disks`, there are volumes.
 /// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses. `start_vm` and `reboot_vm` note
 /// the size that the VM gets.
 /// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses, and `evict_image` waits for `gate`.
-/// `start_vm` and `reboot_vm` note the size that the VM gets.
+/// `start_vm` and `reboot_vm` note the size that the VM gets. With `disks`, there are volumes; with `things`, the host has them
+/// until it is told to remove them.
 pub struct Double {
+    /// Domains, files, bridges, networks, and its membership.
+    pub things: Mutex<Option<BTreeSet<Thing>>>,
+    /// How many more things it removes. Then it refuses, or, where it `holds`, does not answer any more.
+    pub removes: AtomicU64,
+    pub holds: AtomicBool,
+    /// Whether somebody waits for an answer that does not come.
+    pub held: AtomicBool,
     pub deleted: Mutex<Vec<String>>,
+    /// The interfaces of its VM, as it was last told.
+    pub nics: Mutex<Vec<Nic>>,
     /// What every storage has, where there are any.
     pub capacity: Mutex<Option<StorageCapacity>>,
     /// What is in the cache of every storage.
@@ -51,6 +65,16 @@ pub struct Double {
     screen_opened: Notify,
 }
 
+/// Something that a host has.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Thing {
+    Agent,
+    Domain(VmUuid),
+    File(String),
+    Bridge(L2NetworkUuid),
+    Network(L3NetworkUuid),
+}
+
 impl Double {
     pub fn new() -> Arc<Self> {
         Arc::new(Self::with_images(None))
@@ -59,7 +83,12 @@ impl Double {
     pub fn with_images(images: Option<Images>) -> Self {
         let told = broadcast::Sender::new(4096);
         Self {
+            things: Mutex::default(),
+            removes: AtomicU64::new(u64::MAX),
+            holds: AtomicBool::new(false),
+            held: AtomicBool::new(false),
             deleted: Mutex::default(),
+            nics: Mutex::default(),
             capacity: Mutex::default(),
             cached: Mutex::default(),
             refuses: AtomicBool::new(false),
@@ -85,6 +114,45 @@ impl Double {
             }
             opened.await;
         }
+    }
+
+    /// Removes a thing where it has things. One that is not there is a success.
+    async fn remove(&self, thing: Thing, command: &str) -> Result<(), AgentError> {
+        if self.things.lock().is_none() {
+            return Err(AgentError::NotFound { what: "command of the double".to_owned(), name: command.to_owned() });
+        }
+        let take = || self.removes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        let mut left = take();
+        while left.is_err() && self.holds.load(Ordering::SeqCst) {
+            let released = self.gate.notified();
+            self.held.store(true, Ordering::SeqCst);
+            released.await;
+            left = take();
+        }
+        if left.is_err() || self.refuses.load(Ordering::SeqCst) {
+            return Err(AgentError::Internal { reason: "the double refuses".to_owned() });
+        }
+        if let Some(things) = self.things.lock().as_mut() {
+            things.remove(&thing);
+        }
+        Ok(())
+    }
+
+    /// Answers what was held, and removes so many more things.
+    pub fn release(&self, removes: u64) {
+        self.removes.store(removes, Ordering::SeqCst);
+        self.held.store(false, Ordering::SeqCst);
+        self.gate.notify_waiters();
+    }
+
+    fn snapshot(&self) -> Event {
+        let things = self.things.lock().clone().unwrap_or_default();
+        let domain = |thing| match thing {
+            Thing::Domain(vm) => Some(Observation { vm, state: VmState::Running, revision: 0 }),
+            _ => None,
+        };
+        let vms = things.into_iter().filter_map(domain).collect();
+        Event::Snapshot(Box::new(Snapshot { facts: facts(), vms: Some(vms), foreign: vec![], revision: 0 }))
     }
 
     fn run(&self, spec: &VmSpec) -> Observation {
@@ -117,10 +185,6 @@ pub fn facts() -> HostFacts {
     }
 }
 
-pub fn snapshot() -> Event {
-    Event::Snapshot(Box::new(Snapshot { facts: facts(), vms: Some(vec![]), foreign: vec![], revision: 0 }))
-}
-
 fn no_disks() -> AgentError {
     AgentError::NotFound { what: "command of the double".to_owned(), name: "volumes".to_owned() }
 }
@@ -146,6 +210,9 @@ macro_rules! double {
             }
 
             async fn delete_image(&self, call: Call, command: DeleteImage) -> Result<(), AgentError> {
+                if self.things.lock().is_some() {
+                    return self.remove(Thing::File(command.path), "delete_image").await;
+                }
                 self.images.as_ref().ok_or_else(no_images)?.delete_image(&call, command).await
             }
 
@@ -222,6 +289,9 @@ macro_rules! double {
             }
 
             async fn evict_image(&self, _: Call, command: EvictImage) -> Result<(), AgentError> {
+                if self.things.lock().is_some() {
+                    return self.remove(Thing::File(command.path), "evict_image").await;
+                }
                 if self.refuses.load(Ordering::SeqCst) {
                     return Err(AgentError::InUse { what: command.path, user: "a volume of the double".to_owned() });
                 }
@@ -235,11 +305,49 @@ macro_rules! double {
                 if self.refuses.load(Ordering::SeqCst) {
                     return Err(AgentError::Internal { reason: "the double refuses".to_owned() });
                 }
+                if self.things.lock().is_some() {
+                    self.remove(Thing::File(command.path.clone()), "delete_volume").await?;
+                }
                 if let Some(disks) = &mut *self.disks.lock() {
                     disks.files.remove(&command.path);
                 }
                 self.deleted.lock().push(command.path);
                 Ok(())
+            }
+
+            async fn set_nics(&self, _: Call, command: SetNics) -> Result<(), AgentError> {
+                if self.refuses.load(Ordering::SeqCst) {
+                    return Err(AgentError::Internal { reason: "the double refuses".to_owned() });
+                }
+                *self.nics.lock() = command.vm.nics;
+                Ok(())
+            }
+
+            async fn set_discs(&self, _: Call, _: SetDiscs) -> Result<(), AgentError> {
+                Ok(())
+            async fn stop_vm(&self, _: Call, command: StopVm) -> Result<Observation, AgentError> {
+                self.remove(Thing::Domain(command.vm), "stop_vm").await?;
+                let observation = Observation { vm: command.vm, state: VmState::Absent, revision: 1 };
+                let _ = self.told.send(Event::Vm(observation.clone()));
+                Ok(observation)
+            }
+
+            async fn ensure_bridge(&self, _: Call, command: EnsureBridge) -> Result<(), AgentError> {
+                let missing = AgentError::NotFound { what: "command of the double".to_owned(), name: "ensure_bridge".to_owned() };
+                self.things.lock().as_mut().ok_or(missing)?.insert(Thing::Bridge(command.bridge.l2_network));
+                Ok(())
+            }
+
+            async fn remove_bridge(&self, _: Call, command: RemoveBridge) -> Result<(), AgentError> {
+                self.remove(Thing::Bridge(command.bridge.l2_network), "remove_bridge").await
+            }
+
+            async fn remove_network(&self, _: Call, command: RemoveNetwork) -> Result<(), AgentError> {
+                self.remove(Thing::Network(command.l3_network), "remove_network").await
+            }
+
+            async fn retire(&self, _: Call, _: Retire) -> Result<(), AgentError> {
+                self.remove(Thing::Agent, "retire").await
             }
 
             async fn observe_vm(&self, _: Call, command: ObserveVm) -> Result<Observation, AgentError> {
@@ -261,29 +369,23 @@ macro_rules! double {
 
             fn events(&self) -> EventStream {
                 let told = BroadcastStream::new(self.told.subscribe()).filter_map(async |event| event.ok());
-                stream::iter([snapshot()]).chain(told).boxed()
+                stream::iter([self.snapshot()]).chain(told).boxed()
             }
         }
     };
 }
 
 double! {
-    retire(Retire) -> ();
     run_script(RunScript) -> ScriptOutcome;
     plan_upgrade(PlanUpgrade) -> Upgrade;
     upgrade_packages(UpgradePackages) -> Upgrade;
-    ensure_bridge(EnsureBridge) -> ();
-    remove_bridge(RemoveBridge) -> ();
     ensure_network(EnsureNetwork) -> ();
-    remove_network(RemoveNetwork) -> ();
-    create_volume(CreateVolume) -> VolumeSize;
     offer_file(OfferFile) -> OfferedFile;
     copy_volume(CopyVolume) -> VolumeSize;
     flatten_volume(FlattenVolume) -> VolumeSize;
     export_image(ExportImage) -> ExportedImage;
     end_export(EndExport) -> ();
     cache_image(CacheImage) -> ImageFacts;
-    stop_vm(StopVm) -> Observation;
     resume_vm(ResumeVm) -> Observation;
     console_address(ConsoleAddressOf) -> Option<ConsoleAddress>;
 }

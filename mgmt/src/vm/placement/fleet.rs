@@ -73,6 +73,9 @@ impl<'a> Fleet<'a> {
         if host.status != ConnectionStatus::Connected {
             return Ok(Err(format!("it is {}", host.status)));
         }
+        if self.tx.is_going(&host.uuid.to_string())? {
+            return Ok(Err("it is being deleted".to_owned()));
+        }
         let cluster = self.cluster(host.cluster_uuid)?;
         let mut reasons = cluster.reasons.clone();
         if demand.runs {
@@ -126,8 +129,13 @@ impl<'a> Fleet<'a> {
         if cluster.is_none_or(|cluster| cluster.state != AdminState::Enabled) {
             reasons.push("its cluster is not Enabled".to_owned());
         }
-        let links = tx.find::<L2NetworkClusterRef>(&[("cluster_uuid", uuid.to_sql())])?;
-        let attached: HashSet<_> = links.into_iter().map(|link| link.l2_network_uuid).collect();
+        let mut attached = HashSet::new();
+        for link in tx.find::<L2NetworkClusterRef>(&[("cluster_uuid", uuid.to_sql())])? {
+            // One that is being detached takes no new VMs.
+            if !tx.is_going(&format!("{} {uuid}", link.l2_network_uuid))? {
+                attached.insert(link.l2_network_uuid);
+            }
+        }
         let mut missing: Vec<_> = self.demand.l2_networks.difference(&attached).copied().collect();
         missing.sort();
         for l2 in missing {
@@ -137,7 +145,9 @@ impl<'a> Fleet<'a> {
         let mut storages = Vec::new();
         if !self.demand.volumes.is_empty() {
             for link in tx.find::<PrimaryStorageClusterRef>(&[("cluster_uuid", uuid.to_sql())])? {
-                storages.extend(self.storage(link.primary_storage_uuid)?);
+                if !tx.is_going(&format!("{} {uuid}", link.primary_storage_uuid))? {
+                    storages.extend(self.storage(link.primary_storage_uuid)?);
+                }
             }
         }
         Ok(ClusterView { reasons, storages })
