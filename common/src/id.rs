@@ -81,6 +81,8 @@ macro_rules! typed_ids {
 }
 
 typed_ids! {
+    /// Any resource, of whatever type.
+    ResourceUuid;
     /// An account that owns resources.
     AccountUuid;
     /// A user of an account.

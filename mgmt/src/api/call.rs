@@ -4,15 +4,19 @@ use std::{net::IpAddr, sync::Arc};
 
 use gantry_common::{error::ErrorKind, id::JobUuid};
 use http::{HeaderMap, Uri};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{Answer, Caller, Checked, Declaration, Handler, Operation, server::note_ignored};
+use super::{
+    Answer, Caller, Checked, Declaration, Handler, Operation, Principal, SyncHandler, may, may_with, only_seen,
+    server::note_ignored,
+};
 use crate::{
     failure::Failure,
     job::{self, Accepted},
     node::Node,
+    query::View,
     resource::Session,
-    store::JobRecord,
+    store::{JobRecord, on_behalf_of},
 };
 
 /// A call on its way to its operation.
@@ -21,6 +25,8 @@ pub struct Call<'a> {
     pub operation: Operation,
     /// The caller's session; `None` only for operations that are open to all.
     pub session: Option<Session>,
+    /// On whose behalf it is made.
+    pub principal: Principal,
     /// Where the call comes from.
     pub from: IpAddr,
     /// The request's headers: they may choose the job's id and name who is told of its end.
@@ -37,15 +43,16 @@ pub enum Outcome {
 
 /// Carries out a call with checked parameters: at once, or as a job.
 pub async fn carry_out(node: &Arc<Node>, call: Call<'_>, checked: Checked) -> Result<Outcome, Failure> {
-    let Call { operation, session, from, headers } = call;
+    let Call { operation, session, principal, from, headers } = call;
     let declaration = operation.declaration;
     let Checked { parameters, ignored } = checked;
     note_ignored(declaration, &ignored);
+    may(principal, operation)?;
     match (operation.handler, declaration.answer) {
         (Handler::Planned, _) => Err(not_yet(declaration)),
         (Handler::Sync(handler), _) => {
-            let caller = Caller { node: node.clone(), session, from };
-            Ok(Outcome::Reply(handler(caller, parameters).await?))
+            let caller = Caller { node: node.clone(), session, principal, from };
+            Ok(Outcome::Reply(answer(caller, declaration, handler, parameters).await?))
         }
         (Handler::Job(handler), Answer::Job) => {
             let accepted = Accepted {
@@ -53,13 +60,38 @@ pub async fn carry_out(node: &Arc<Node>, call: Call<'_>, checked: Checked) -> Re
                 declaration,
                 handler,
                 parameters,
-                account_uuid: session.map_or(node.admin, |session| session.account_uuid),
+                principal,
+                session_uuid: session.map(|session| session.uuid),
                 webhook: webhook(headers)?,
             };
             Ok(Outcome::Job(job::accept(node, accepted).await?))
         }
         _ => Err(Failure::new(ErrorKind::Internal, format!("{} is declared wrongly", declaration.name))),
     }
+}
+
+/// Has a call answered at once; an account is told only what it sees.
+async fn answer(
+    caller: Caller,
+    declaration: &'static Declaration,
+    handler: SyncHandler,
+    parameters: Map<String, Value>,
+) -> Result<Value, Failure> {
+    let (node, principal) = (caller.node.clone(), caller.principal);
+    let Principal::Account(account) = principal else { return handler(caller, parameters).await };
+    let named = parameters.clone();
+    node.store.read(move |tx| may_with(tx, principal, declaration, &named)).await?;
+    let reply = on_behalf_of(account, handler(caller, parameters)).await?;
+    node.store.read(move |tx| only_seen(tx, principal, declaration, reply)).await
+}
+
+/// Whose eyes a query sees with.
+///
+/// # Errors
+/// The principal may not ask it.
+pub fn query_view(principal: Principal, query: Operation) -> Result<View, Failure> {
+    may(principal, query)?;
+    principal.view().ok_or_else(|| Failure::new(ErrorKind::MissingSession, "a query needs a session: log in first"))
 }
 
 /// Why an operation that is only declared is not carried out.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use gantry_common::{
     error::ErrorKind,
-    id::{AccountUuid, JobUuid},
+    id::{JobUuid, SessionUuid},
 };
 use serde_json::{Map, Value, json};
 
@@ -14,7 +14,7 @@ use super::{
     same_call,
 };
 use crate::{
-    api::{Declaration, ParameterKind},
+    api::{Declaration, ParameterKind, Principal, may_with},
     clock::Timestamp,
     failure::Failure,
     job::JobOperation,
@@ -56,8 +56,10 @@ pub struct Accepted {
     pub handler: JobHandler,
     /// Its parameters.
     pub parameters: Map<String, Value>,
-    /// Who called.
-    pub account_uuid: AccountUuid,
+    /// On whose behalf it is called.
+    pub principal: Principal,
+    /// The session it is called in, where it is.
+    pub session_uuid: Option<SessionUuid>,
     /// Where the result is posted to.
     pub webhook: Option<String>,
 }
@@ -65,7 +67,8 @@ pub struct Accepted {
 /// Stores the job and starts it. The same call under an id that is known is the same job: nothing is started.
 ///
 /// # Errors
-/// The id is that of another call, or the job could not be stored.
+/// The id is that of another call, the principal may not do this with what the parameters name, or the job could not be
+/// stored.
 pub async fn accept(node: &Arc<Node>, accepted: Accepted) -> Result<JobUuid, Failure> {
     // A task of its own: a caller that hangs up must not leave a stored job that nobody drives.
     let task = tokio::spawn(store_and_start(node.clone(), accepted));
@@ -73,6 +76,8 @@ pub async fn accept(node: &Arc<Node>, accepted: Accepted) -> Result<JobUuid, Fai
 }
 
 async fn store_and_start(node: Arc<Node>, accepted: Accepted) -> Result<JobUuid, Failure> {
+    let (principal, declaration) = (accepted.principal, accepted.declaration);
+    let account_uuid = principal.account().unwrap_or(node.admin);
     let call_digest = same_call::digest(&node, &accepted);
     let mut parameters = accepted.parameters;
     seal(&node, accepted.declaration, &mut parameters)?;
@@ -85,7 +90,8 @@ async fn store_and_start(node: Arc<Node>, accepted: Accepted) -> Result<JobUuid,
         api: accepted.declaration.name.to_owned(),
         params,
         call_digest,
-        account_uuid: accepted.account_uuid,
+        account_uuid,
+        session_uuid: accepted.session_uuid,
         webhook: accepted.webhook,
         phase: JobPhase::Waiting,
         step: 0,
@@ -101,6 +107,9 @@ async fn store_and_start(node: Arc<Node>, accepted: Accepted) -> Result<JobUuid,
         .write(move |tx| {
             let known = tx.job(stored.uuid)?;
             if known.is_none() {
+                if let Value::Object(parameters) = &stored.params {
+                    may_with(tx, principal, declaration, parameters)?;
+                }
                 tx.insert_job(&stored)?;
             }
             Ok::<_, Failure>(known)
@@ -130,7 +139,8 @@ pub async fn run<O: JobOperation>(node: &Arc<Node>, parameters: Map<String, Valu
         declaration: O::declaration(),
         handler: JobHandler::of::<O>(),
         parameters,
-        account_uuid: node.admin,
+        principal: Principal::Operator(node.admin),
+        session_uuid: None,
         webhook: None,
     };
     let uuid = accept(node, accepted).await?;

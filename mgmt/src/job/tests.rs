@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Accepted, JobHandler, JobOperation, Run, Step, accept, resume_jobs, runner::work};
 use crate::{
-    api::Declared,
+    api::{Declared, Principal},
     config::Overrides,
     failure::Failure,
     node::{Node, Start},
@@ -100,7 +100,8 @@ fn call(node: &Node, uuid: JobUuid, parameters: Value) -> Accepted {
         declaration: BuildThing::declaration(),
         handler: JobHandler::of::<BuildThing>(),
         parameters,
-        account_uuid: node.admin,
+        principal: Principal::Operator(node.admin),
+        session_uuid: None,
         webhook: None,
     }
 }
@@ -188,7 +189,8 @@ async fn another_call_under_the_id_of_an_earlier_one_is_refused_and_the_differen
         assert!(failure.details.contains("X-Job-UUID") && failure.details.contains("other parameters"), "{failure}");
         assert!(!failure.details.contains("hunter"), "{failure}");
     }
-    let stranger = Accepted { account_uuid: AccountUuid::random(), ..call(&node, uuid, parameters.clone()) };
+    let stranger =
+        Accepted { principal: Principal::Operator(AccountUuid::random()), ..call(&node, uuid, parameters.clone()) };
     assert!(refused(stranger).await.details.contains("another account"));
     let other = operations::all().into_iter().find(|operation| operation.declaration.name == "CreateZone").unwrap();
     let other = Accepted { declaration: other.declaration, ..call(&node, uuid, json!({ "failing": 0 })) };
@@ -238,6 +240,7 @@ fn stored(node: &Node, phase: JobPhase, step: u32, state: Value, result: Option<
         params: Value::Object(Map::from_iter([("failing".to_owned(), json!(0))])),
         call_digest: String::new(),
         account_uuid: node.admin,
+        session_uuid: None,
         webhook: None,
         phase,
         step,

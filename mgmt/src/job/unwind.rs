@@ -42,11 +42,11 @@ impl<O: JobOperation> Job<O> {
             }
             Some(Act::Record(act)) => {
                 let (act, node, params) = (*act, self.node.clone(), self.params.clone());
-                let (job, account_uuid) = (self.record.uuid, self.record.account_uuid);
+                let crate::store::JobRecord { uuid: job, account_uuid, session_uuid, .. } = self.record;
                 self.store("undoing", move |tx| {
                     let mut left = state.clone();
                     let mut recording =
-                        Recording { node: &node, job, account_uuid, params: &*params, state: &mut left };
+                        Recording { node: &node, job, account_uuid, session_uuid, params: &*params, state: &mut left };
                     act(tx, &mut recording)?;
                     Ok(left)
                 })

@@ -1,5 +1,6 @@
 //! The operations, by the chapters of the published reference: each file holds declarations with their handlers.
 
+mod account;
 mod backup_storage;
 mod candidates;
 mod changing;
@@ -27,6 +28,7 @@ mod making;
 mod management_node;
 mod network_service;
 mod notification;
+mod ownership;
 mod planned;
 mod primary_storage;
 mod storage_capacity;
@@ -54,6 +56,8 @@ use crate::{
 pub fn all() -> Vec<Operation> {
     [
         login::operations(),
+        account::operations(),
+        ownership::operations(),
         management_node::operations(),
         global_config::operations(),
         notification::operations(),

@@ -11,6 +11,7 @@ mod long_jobs;
 mod management;
 mod networks;
 mod offerings;
+mod scope;
 mod settings;
 mod storage;
 mod tags;
@@ -28,6 +29,7 @@ pub use long_jobs::*;
 pub use management::*;
 pub use networks::*;
 pub use offerings::*;
+pub use scope::*;
 pub use settings::*;
 pub use storage::*;
 pub use tags::*;
@@ -55,6 +57,11 @@ pub static ALL: LazyLock<Vec<&'static Declaration>> = LazyLock::new(|| {
     .map(|declaration| declaration())
     .collect()
 });
+
+/// The declaration of what is kept in this table.
+pub fn by_table(table: &str) -> Option<&'static Declaration> {
+    ALL.iter().copied().find(|declaration| declaration.table == table)
+}
 
 /// The declaration of the resource called `name`, such as `VmNic`.
 pub fn by_name(name: &str) -> Option<&'static Declaration> {

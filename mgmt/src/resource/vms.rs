@@ -18,7 +18,7 @@ pub const ALL: &[fn() -> &'static Declaration] = &[VmInstance::declaration, VmNi
 
 resource! {
     /// A virtual machine.
-    VmInstance, table "vm_instance", class "org.zstack.header.vm.VmInstanceInventory" {
+    VmInstance, table "vm_instance", class "org.zstack.header.vm.VmInstanceInventory", owned {
         /// Its id.
         uuid: VmUuid,
         /// Its name.
@@ -77,7 +77,7 @@ resource! {
 
 resource! {
     /// A VM instance's network interface.
-    VmNic, table "vm_nic", class "org.zstack.header.vm.VmNicInventory" {
+    VmNic, table "vm_nic", class "org.zstack.header.vm.VmNicInventory", owned "vm_instance_uuid" {
         /// Its id.
         uuid: NicUuid,
         /// Its VM.
@@ -114,7 +114,7 @@ resource! {
 
 resource! {
     /// A volume.
-    Volume, table "volume", class "org.zstack.header.volume.VolumeInventory" {
+    Volume, table "volume", class "org.zstack.header.volume.VolumeInventory", owned "vm_instance_uuid" {
         /// Its id.
         uuid: VolumeUuid,
         /// Its name.

@@ -9,6 +9,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_durable_jobs.sql"),
     include_str!("migrations/0003_settings.sql"),
     include_str!("migrations/0004_query_indexes.sql"),
+    include_str!("migrations/0010_accounts.sql"),
 ];
 
 /// Brings the database to this program's version, each step in a transaction of its own.

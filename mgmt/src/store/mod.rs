@@ -13,6 +13,7 @@ mod join_tokens;
 mod long_jobs;
 mod migrations;
 mod notifications;
+mod ownership;
 mod query;
 mod reader;
 mod sessions;
@@ -24,8 +25,10 @@ mod writer;
 use std::path::Path;
 
 pub use capacity::*;
+use gantry_common::id::AccountUuid;
 pub use jobs::*;
 pub use join_tokens::*;
+pub use ownership::on_behalf_of;
 use rusqlite::{Connection, OpenFlags};
 pub use table::*;
 pub use value::*;
@@ -119,6 +122,8 @@ impl Store {
 pub struct Tx<'a> {
     // Not to be seen outside this module, or SQL would be written elsewhere.
     connection: &'a Connection,
+    /// On whose behalf it is made.
+    account: Option<AccountUuid>,
 }
 
 #[cfg(test)]

@@ -74,13 +74,14 @@ impl Tx<'_> {
         Ok(found)
     }
 
-    /// Adds a row.
+    /// Adds a row. Where the resource is one that has owners, it gets its own.
     pub fn insert<R: Resource>(&self, resource: &R) -> Result<(), StoreError> {
         let declaration = R::declaration();
         let marks = vec!["?"; declaration.columns.len()].join(", ");
         let sql = format!("INSERT INTO {} ({}) VALUES ({marks})", declaration.table, column_list(declaration));
-        self.connection.prepare_cached(&sql)?.execute(params_from_iter(resource.values()))?;
-        Ok(())
+        let values = resource.values();
+        self.connection.prepare_cached(&sql)?.execute(params_from_iter(&values))?;
+        self.give_owner(declaration, &values)
     }
 
     /// Adds a row that joins two resources, unless they are joined already. Answers whether it was new.
@@ -115,8 +116,10 @@ impl Tx<'_> {
 
     /// Deletes the rows whose columns have these values. Answers how many there were.
     pub fn delete_where<R: Resource>(&self, conditions: &[(ColumnName, Value)]) -> Result<usize, StoreError> {
-        let sql = format!("DELETE FROM {} {}", R::declaration().table, where_clause(conditions));
-        let values = conditions.iter().map(|(_, value)| value);
+        let (declaration, where_clause) = (R::declaration(), where_clause(conditions));
+        let sql = format!("DELETE FROM {} {where_clause}", declaration.table);
+        let values: Vec<&Value> = conditions.iter().map(|(_, value)| value).collect();
+        self.drop_owners(declaration, &where_clause, &values)?;
         Ok(self.connection.prepare_cached(&sql)?.execute(params_from_iter(values))?)
     }
 

@@ -154,6 +154,7 @@ texts!(Text: Ipv4Addr, MacAddress);
 texts!(
     Uuid:
     id::AccountUuid,
+    id::ResourceUuid,
     id::UserUuid,
     id::SessionUuid,
     id::JobUuid,

@@ -1,9 +1,10 @@
 //! Runs planned queries: one SQL statement for the page, one for the number of all, one for each kind of list in the
 //! inventories; and writes the reply as JSON as it comes, since a page is thousands of values.
 
-mod compile;
+pub(super) mod compile;
 mod inventory;
 mod pattern;
+mod scope;
 
 use std::collections::HashMap;
 
@@ -12,7 +13,7 @@ use rusqlite::{Connection, params_from_iter, types::Value};
 
 use super::{StoreError, Tx};
 use crate::{
-    query::{Plan, Wanted},
+    query::{Plan, View, Wanted},
     resource::{Column, Relation, Shown, by_name},
 };
 
@@ -68,7 +69,7 @@ impl Tx<'_> {
             page.push(inventory);
         }
         for (relation, anchors) in lists.into_iter().zip(anchors) {
-            let mut found = self.lists(relation, &anchors)?;
+            let mut found = self.lists(plan.view, relation, &anchors)?;
             for (inventory, anchor) in page.iter_mut().zip(anchors) {
                 let list = anchor.and_then(|anchor| found.remove(&anchor)).unwrap_or_default();
                 inventory.list(relation, &list);
@@ -78,7 +79,12 @@ impl Tx<'_> {
     }
 
     /// What stands in the inventories' lists, by the value that each hangs on.
-    fn lists(&self, relation: &Relation, anchors: &[Option<String>]) -> Result<HashMap<String, List>, StoreError> {
+    fn lists(
+        &self,
+        view: View,
+        relation: &Relation,
+        anchors: &[Option<String>],
+    ) -> Result<HashMap<String, List>, StoreError> {
         let mut lists = HashMap::new();
         let Some(target) = by_name(relation.target) else { return Ok(lists) };
         let (columns, order): (Vec<&Column>, &str) = match relation.shown {
@@ -87,7 +93,7 @@ impl Tx<'_> {
             Shown::Values { column, .. } => (target.column(column).into_iter().collect(), column),
         };
         let from = anchors.iter().flatten().cloned().map(Value::Text).collect();
-        let sql = compile::list(relation, target, &columns, order, from);
+        let sql = compile::list(view, relation, target, &columns, order, from);
         let mut statement = self.connection.prepare_cached(&sql.text)?;
         let mut rows = statement.query(params_from_iter(&sql.values))?;
         while let Some(row) = rows.next()? {
