@@ -11,6 +11,7 @@ use super::{
     server::note_ignored,
 };
 use crate::{
+    audit::{self, Origin},
     failure::Failure,
     job::{self, Accepted},
     node::Node,
@@ -41,30 +42,52 @@ pub enum Outcome {
     Job(JobUuid),
 }
 
+impl Call<'_> {
+    fn origin(&self) -> Origin {
+        let session = self.session.as_ref().map(|session| session.uuid);
+        Origin { principal: self.principal, session, from: Some(self.from) }
+    }
+
+    /// Whether it may be made at all. A call that may not is written down.
+    async fn admit(&self, node: &Node, parameters: &Map<String, Value>) -> Result<(), Failure> {
+        let admitted = may(self.principal, self.operation);
+        if let Err(failure) = &admitted {
+            let refused = audit::begin(self.operation.declaration, &self.origin(), parameters, None);
+            audit::refused(node, refused, failure).await;
+        }
+        admitted
+    }
+}
+
 /// Carries out a call with checked parameters: at once, or as a job.
 pub async fn carry_out(node: &Arc<Node>, call: Call<'_>, checked: Checked) -> Result<Outcome, Failure> {
-    let Call { operation, session, principal, from, headers } = call;
-    let declaration = operation.declaration;
+    let declaration = call.operation.declaration;
     let Checked { parameters, ignored } = checked;
     note_ignored(declaration, &ignored);
-    may(principal, operation)?;
-    match (operation.handler, declaration.answer) {
+    call.admit(node, &parameters).await?;
+    match (call.operation.handler, declaration.answer) {
         (Handler::Planned, _) => Err(not_yet(declaration)),
-        (Handler::Sync(handler), _) => {
-            let caller = Caller { node: node.clone(), session, principal, from };
-            Ok(Outcome::Reply(answer(caller, declaration, handler, parameters).await?))
-        }
+        (Handler::Sync(handler), _) => Ok(Outcome::Reply(answer(node, call, handler, parameters).await?)),
         (Handler::Job(handler), Answer::Job) => {
+            let uuid = job_uuid(call.headers)?;
+            let written = audit::begin(declaration, &call.origin(), &parameters, Some(uuid));
             let accepted = Accepted {
-                uuid: job_uuid(headers)?,
+                uuid,
                 declaration,
                 handler,
                 parameters,
-                principal,
-                session_uuid: session.map(|session| session.uuid),
-                webhook: webhook(headers)?,
+                principal: call.principal,
+                session_uuid: call.session.as_ref().map(|session| session.uuid),
+                audit: Some(written.clone()),
+                webhook: webhook(call.headers)?,
             };
-            Ok(Outcome::Job(job::accept(node, accepted).await?))
+            match job::accept(node, accepted).await {
+                Ok(uuid) => Ok(Outcome::Job(uuid)),
+                Err(failure) => {
+                    audit::refused(node, written, &failure).await;
+                    Err(failure)
+                }
+            }
         }
         _ => Err(Failure::new(ErrorKind::Internal, format!("{} is declared wrongly", declaration.name))),
     }
@@ -72,26 +95,43 @@ pub async fn carry_out(node: &Arc<Node>, call: Call<'_>, checked: Checked) -> Re
 
 /// Has a call answered at once; an account is told only what it sees.
 async fn answer(
-    caller: Caller,
-    declaration: &'static Declaration,
+    node: &Arc<Node>,
+    call: Call<'_>,
     handler: SyncHandler,
     parameters: Map<String, Value>,
 ) -> Result<Value, Failure> {
-    let (node, principal) = (caller.node.clone(), caller.principal);
-    let Principal::Account(account) = principal else { return handler(caller, parameters).await };
-    let named = parameters.clone();
-    node.store.read(move |tx| may_with(tx, principal, declaration, &named)).await?;
-    let reply = on_behalf_of(account, handler(caller, parameters)).await?;
-    node.store.read(move |tx| only_seen(tx, principal, declaration, reply)).await
+    let (declaration, principal) = (call.operation.declaration, call.principal);
+    let written = audit::begin(declaration, &call.origin(), &parameters, None);
+    let caller = Caller { node: node.clone(), session: call.session, principal, from: call.from };
+    let outcome = match principal {
+        Principal::Account(account) => {
+            let named = parameters.clone();
+            let admitted = node.store.read(move |tx| may_with(tx, principal, declaration, &named)).await;
+            if let Err(failure) = admitted {
+                audit::refused(node, written, &failure).await;
+                return Err(failure);
+            }
+            match on_behalf_of(account, handler(caller, parameters)).await {
+                Ok(reply) => node.store.read(move |tx| only_seen(tx, principal, declaration, reply)).await,
+                Err(failure) => Err(failure),
+            }
+        }
+        Principal::Operator(_) | Principal::Stranger => handler(caller, parameters).await,
+    };
+    if declaration.writes {
+        audit::answered(node, declaration, written, &outcome).await;
+    }
+    outcome
 }
 
 /// Whose eyes a query sees with.
 ///
 /// # Errors
 /// The principal may not ask it.
-pub fn query_view(principal: Principal, query: Operation) -> Result<View, Failure> {
-    may(principal, query)?;
-    principal.view().ok_or_else(|| Failure::new(ErrorKind::MissingSession, "a query needs a session: log in first"))
+pub async fn query_view(node: &Node, query: &Call<'_>) -> Result<View, Failure> {
+    query.admit(node, &Map::new()).await?;
+    let needed = || Failure::new(ErrorKind::MissingSession, "a query needs a session: log in first");
+    query.principal.view().ok_or_else(needed)
 }
 
 /// Why an operation that is only declared is not carried out.

@@ -31,6 +31,8 @@ pub struct Declaration {
     pub open: bool,
     /// Whom it admits.
     pub admits: Admits,
+    /// Whether it changes anything, and is written down therefore.
+    pub writes: bool,
 }
 
 impl Declaration {
@@ -246,6 +248,7 @@ macro_rules! draft {
             body_keys: &[],
             open: false,
             admits: None,
+            writes: None,
         };
         $(let draft = $crate::api::Draft { $option: $ovalue, ..draft };)*
         draft
@@ -281,6 +284,8 @@ pub struct Draft {
     pub open: bool,
     /// See [`Declaration::admits`]; `None` where its chapter says it.
     pub admits: Option<Admits>,
+    /// See [`Declaration::writes`]; `None` where its method says it.
+    pub writes: Option<bool>,
 }
 
 /// A parameter as it is written.
@@ -341,6 +346,7 @@ impl Draft {
             answer: self.answer,
             reply: self.reply,
             open: self.open,
+            writes: self.writes.unwrap_or(self.method != Method::Get),
             admits: self.admits.unwrap_or_else(|| {
                 // What no chapter speaks for is the operator's.
                 chapter_of(self.section).map_or(Admits::Operator, |chapter| chapter.admits)

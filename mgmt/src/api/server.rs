@@ -204,12 +204,13 @@ async fn answer(
     let _turn = node.turns.of_session(session.as_ref()).await?;
     let pairs = parse_query_string(uri.query().unwrap_or_default());
 
+    let call = Call { operation, session, principal, from: from.ip(), headers };
     let queried = matches!(operation.handler, Handler::Query(_) | Handler::Planned) && declaration.is_query();
     if queried {
         let mut query = Query::parse(&pairs)?;
         *ignored = Query::unknown(&pairs).map(str::to_owned).collect();
         note_ignored(declaration, ignored);
-        let view = query_view(principal, operation)?;
+        let view = query_view(node, &call).await?;
         let Handler::Query(resource) = operation.handler else { return Err(not_yet(declaration)) };
         for (_, uuid) in path_parameters {
             query.conditions.extend(Query::by_uuid(&uuid).conditions);
@@ -223,7 +224,6 @@ async fn answer(
         .collect();
     let checked = check(declaration, RawRequest { path, query: pairs, body })?;
     ignored.clone_from(&checked.ignored);
-    let call = Call { operation, session, principal, from: from.ip(), headers };
     Ok(match carry_out(node, call, checked).await? {
         Outcome::Reply(reply) => Reply::ok(with_schema(headers, Some(declaration), reply)),
         Outcome::Job(uuid) => Reply::new(StatusCode::ACCEPTED, location(headers, uuid)),

@@ -19,6 +19,7 @@ use crate::{
     failure::Failure,
     job::JobOperation,
     node::Node,
+    resource::Audit,
     store::{JobPhase, JobRecord},
 };
 
@@ -60,6 +61,8 @@ pub struct Accepted {
     pub principal: Principal,
     /// The session it is called in, where it is.
     pub session_uuid: Option<SessionUuid>,
+    /// What is written down of the call; nothing of what the node does by itself.
+    pub audit: Option<Audit>,
     /// Where the result is posted to.
     pub webhook: Option<String>,
 }
@@ -102,6 +105,7 @@ async fn store_and_start(node: Arc<Node>, accepted: Accepted) -> Result<JobUuid,
         finished_date: None,
     };
     let stored = record.clone();
+    let (audit, most_audits) = (accepted.audit, node.settings.now().audit_max);
     let known = node
         .store
         .write(move |tx| {
@@ -111,6 +115,9 @@ async fn store_and_start(node: Arc<Node>, accepted: Accepted) -> Result<JobUuid,
                     may_with(tx, principal, declaration, parameters)?;
                 }
                 tx.insert_job(&stored)?;
+                if let Some(audit) = &audit {
+                    tx.record_audit(audit, most_audits)?;
+                }
             }
             Ok::<_, Failure>(known)
         })
@@ -141,6 +148,7 @@ pub async fn run<O: JobOperation>(node: &Arc<Node>, parameters: Map<String, Valu
         parameters,
         principal: Principal::Operator(node.admin),
         session_uuid: None,
+        audit: None,
         webhook: None,
     };
     let uuid = accept(node, accepted).await?;

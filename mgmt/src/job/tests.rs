@@ -102,6 +102,7 @@ fn call(node: &Node, uuid: JobUuid, parameters: Value) -> Accepted {
         parameters,
         principal: Principal::Operator(node.admin),
         session_uuid: None,
+        audit: None,
         webhook: None,
     }
 }

@@ -13,6 +13,7 @@ use crate::{
         Checked, Declaration, Handler, JsonText, Operation, ParameterKind, Principal, check_object, job, may, may_with,
         query,
     },
+    audit::{self, Origin},
     clock::Timestamp,
     failure::Failure,
     job::{Accepted, JobHandler, JobOperation, Recording, Run, Step, accept, cancel},
@@ -97,15 +98,19 @@ impl JobOperation for SubmitLongJob {
                 let Some((_, job)) = run.state.recorded else { return Ok(run.state) };
                 let (admin, account) = (run.node.admin, run.account_uuid);
                 let principal = move |tx: &Tx<'_>| Principal::of(tx, admin, account).map_err(Failure::from);
+                let principal = run.node.store.read(principal).await?;
+                let origin = Origin { principal, session: None, from: None };
                 let (declaration, handler, checked) = run.params.read(&run.node)?;
+                let written = audit::begin(declaration, &origin, &checked.parameters, Some(job));
                 // The same id after a restart: it is started once.
                 let accepted = Accepted {
                     uuid: job,
                     declaration,
                     handler,
                     parameters: checked.parameters,
-                    principal: run.node.store.read(move |tx| principal(tx)).await?,
+                    principal,
                     session_uuid: None,
+                    audit: Some(written),
                     webhook: None,
                 };
                 accept(&run.node, accepted).await?;

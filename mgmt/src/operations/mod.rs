@@ -1,6 +1,7 @@
 //! The operations, by the chapters of the published reference: each file holds declarations with their handlers.
 
 mod account;
+mod audit;
 mod backup_storage;
 mod candidates;
 mod changing;
@@ -58,6 +59,7 @@ pub fn all() -> Vec<Operation> {
         login::operations(),
         account::operations(),
         ownership::operations(),
+        audit::operations(),
         management_node::operations(),
         global_config::operations(),
         notification::operations(),

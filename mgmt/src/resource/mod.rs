@@ -2,6 +2,7 @@
 //!
 //! The store reads and writes rows by these declarations, and the query engine answers every `Query…` call from them.
 
+mod audit;
 mod declaration;
 mod enums;
 mod hosts;
@@ -20,6 +21,7 @@ mod vms;
 
 use std::sync::LazyLock;
 
+pub use audit::*;
 pub use declaration::*;
 pub use enums::*;
 pub use hosts::*;
@@ -48,6 +50,7 @@ pub static ALL: LazyLock<Vec<&'static Declaration>> = LazyLock::new(|| {
         vms::ALL,
         tags::ALL,
         identity::ALL,
+        audit::ALL,
         long_jobs::ALL,
         settings::ALL,
         management::ALL,

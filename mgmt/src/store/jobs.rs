@@ -202,7 +202,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Stores a job's end, its long job's included. What it was asked and what its steps found out is no longer needed, and may be secret.
+    /// Stores a job's end, its long job's and that of the call included. What it was asked and what its steps found out is no longer needed, and may be secret.
     pub fn finish_job(&self, uuid: JobUuid, phase: JobPhase, result: &Value) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
@@ -210,6 +210,7 @@ impl Tx<'_> {
                  WHERE uuid = ?1",
             )?
             .execute(rusqlite::params_from_iter([uuid.to_sql(), phase.to_sql(), result.to_sql(), Timestamp::now().to_sql()]))?;
+        self.end_audit(uuid, phase, result)?;
         self.end_long_job(uuid, phase, result)
     }
 

@@ -5,6 +5,7 @@
 //! Reads go to a pool of read-only connections and never wait for the writer.
 
 mod addresses;
+mod audits;
 mod capacity;
 mod cleanup;
 mod image_cache;

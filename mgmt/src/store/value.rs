@@ -155,6 +155,7 @@ texts!(
     Uuid:
     id::AccountUuid,
     id::ResourceUuid,
+    id::AuditUuid,
     id::UserUuid,
     id::SessionUuid,
     id::JobUuid,

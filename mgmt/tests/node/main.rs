@@ -2,7 +2,9 @@
 #![allow(missing_docs, dead_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that meets the unexpected ends")]
 
+mod accounts;
 mod api;
+mod audit;
 mod changing;
 mod clean_up;
 #[path = "../hosts/double.rs"]
@@ -16,6 +18,7 @@ mod served_node;
 mod settings;
 mod storages;
 mod tags;
+mod tenants;
 #[path = "../hosts/wire.rs"]
 mod wire;
 mod world;

@@ -100,9 +100,10 @@ async fn carry(
         }
     };
     let _turn = node.turns.of_session(session.as_ref()).await?;
+    let call = Call { operation, session, principal, from, headers };
     if declaration.is_query() && matches!(operation.handler, Handler::Query(_) | Handler::Planned) {
         let query = query::read(message.fields)?;
-        let view = query_view(principal, operation)?;
+        let view = query_view(node, &call).await?;
         let Handler::Query(resource) = operation.handler else { return Err(not_yet(declaration)) };
         let mut reply = node.store.read(move |tx| crate::query::run_as(tx, resource, &query, view)).await?;
         if let Some(reply) = reply.as_object_mut() {
@@ -113,5 +114,5 @@ async fn carry(
     }
     let checked = check_object(declaration, "the message", message.fields)?;
     ignored.clone_from(&checked.ignored);
-    carry_out(node, Call { operation, session, principal, from, headers }, checked).await
+    carry_out(node, call, checked).await
 }

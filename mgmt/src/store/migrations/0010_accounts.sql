@@ -33,7 +33,7 @@ ALTER TABLE job ADD COLUMN session_uuid TEXT;
 CREATE TABLE audit (
     uuid TEXT PRIMARY KEY, account_uuid TEXT, session_mark TEXT, api_name TEXT NOT NULL, resource_uuids TEXT,
     client_address TEXT, job_uuid TEXT, state TEXT NOT NULL, error_code TEXT, duration INTEGER,
-    create_date INTEGER NOT NULL, last_op_date INTEGER NOT NULL
+    create_date INTEGER NOT NULL, last_op_date INTEGER NOT NULL, makes INTEGER NOT NULL
 );
 CREATE INDEX audit_account ON audit (account_uuid);
 CREATE INDEX audit_job ON audit (job_uuid) WHERE job_uuid IS NOT NULL;
