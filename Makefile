@@ -33,10 +33,13 @@ endif
 	cargo build --workspace
 	cargo nextest run --workspace --no-fail-fast
 
-coverage: ## what is carried out of the API's reference; writes it into the README too
+coverage: ## what is carried out of the API's reference; writes it into the README, and the client's list of operations
 	mkdir -p target
-	cargo run --quiet --package gantry-mgmt -- coverage | tee target/coverage.md
+	cargo run --quiet --package gantry-mgmt -- coverage >target/coverage.md
+	cat target/coverage.md
 	sed -i -e '/^<!-- coverage -->/,/^<!-- \/coverage -->/{//!d}' -e '/^<!-- coverage -->/r target/coverage.md' README.md
+	cargo run --quiet --package gantry-mgmt -- catalogue >target/operations.json
+	mv target/operations.json mgmt/cli/operations.json
 
 bench: demo bench-queries ## what Gantry costs: queries, starting a VM beside virsh, adding a host, memory
 	tests/lab/bench

@@ -35,6 +35,9 @@ enum Command {
     /// Print what is carried out of the published reference, by chapter.
     #[command(hide = true)]
     Coverage,
+    /// Print the operations as the command-line client carries them with it.
+    #[command(hide = true)]
+    Catalogue,
 }
 
 #[derive(clap::Args)]
@@ -101,6 +104,7 @@ async fn main() -> ExitCode {
             print!("{}", operations::coverage_table());
             Ok(())
         }
+        Command::Catalogue => operations::catalogue_json().map(|json| print!("{json}")).map_err(Into::into),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

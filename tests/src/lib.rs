@@ -18,7 +18,7 @@ pub use footprint::Footprint;
 pub use guest::{Console, userdata_tag};
 pub use image_server::ImageServer;
 pub use lab::{Kind, Lab, LabHost, PASSWORD};
-pub use management::{ADMIN_PASSWORD, Management};
+pub use management::{ADMIN_PASSWORD, Management, program};
 pub use patience::{ALWAYS, AS_AN_EVENT, eventually};
 pub use published_client::published_client_lives_through;
 pub use site::{GUEST_MEMORY_BYTES, IMAGE_STORE, PRIMARY_STORAGE, Site};

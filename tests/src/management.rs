@@ -164,7 +164,7 @@ impl Drop for Management {
 ///
 /// # Panics
 /// When it was not built.
-fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let found = test.ancestors().skip(2).map(|directory| directory.join(name)).find(|path| is_program(path));
     found.unwrap_or_else(|| panic!("{name} is not built: run `cargo build --workspace` first"))

@@ -4,6 +4,7 @@ mod account;
 mod audit;
 mod backup_storage;
 mod candidates;
+mod catalogue;
 mod changing;
 mod cluster;
 mod coverage;
@@ -39,6 +40,7 @@ mod volume;
 mod zone;
 
 pub use candidates::{Candidates, Exclusion, inventories_of};
+pub use catalogue::*;
 pub(crate) use changing::{Change, describe, switched};
 pub use coverage::*;
 pub(crate) use image::ExpungeImage;

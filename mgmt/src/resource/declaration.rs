@@ -91,6 +91,11 @@ pub enum Shown {
 }
 
 impl Declaration {
+    /// The names of the fields that the API shows.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().filter(|column| column.public).map(|column| column.json.as_str())
+    }
+
     /// The column with this name in JSON, if the API shows it.
     pub fn field(&self, json: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.public && column.json == json)

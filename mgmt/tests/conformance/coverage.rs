@@ -1,6 +1,6 @@
-//! What the README says of the API is so.
+//! What the README and the command-line client say of the API is so.
 
-use gantry_mgmt::operations::{coverage, coverage_table};
+use gantry_mgmt::operations::{catalogue_json, coverage, coverage_table};
 
 #[test]
 fn the_readme_says_what_is_carried_out() {
@@ -8,6 +8,12 @@ fn the_readme_says_what_is_carried_out() {
     let table = readme.split_once("<!-- coverage -->\n").and_then(|(_, rest)| rest.split_once("<!-- /coverage -->"));
     let table = table.expect("the README has a place for the table").0;
     assert_eq!(table, coverage_table(), "`make coverage` writes it anew");
+}
+
+#[test]
+fn the_command_line_client_knows_every_operation_as_it_is_declared() {
+    let carried = include_str!("../../cli/operations.json");
+    assert!(carried == catalogue_json().unwrap(), "`make coverage` writes mgmt/cli/operations.json anew");
 }
 
 #[test]

@@ -51,13 +51,13 @@ fn conditions(resource: &Declaration) -> String {
             relations.iter().map(|name| format!("`{name}.`")).collect::<Vec<_>>().join(", ")
         )
     };
-    let fields: Vec<String> = fields(resource).map(|field| format!("`{field}`")).collect();
+    let fields: Vec<String> = resource.fields().map(|field| format!("`{field}`")).collect();
     format!("Fields: {}, `__systemTag__`, `__userTag__`.{across}", fields.join(", "))
 }
 
 /// The schemas that a query over this resource names.
 pub fn schemas(resource: &Declaration) -> [(String, Value); 2] {
-    let names: Vec<&str> = fields(resource).collect();
+    let names: Vec<&str> = resource.fields().collect();
     let sort = json!({ "type": "string", "pattern": format!("^[+-]({})$", names.join("|")) });
     [
         (field_name(resource), json!({ "type": "string", "enum": names })),
@@ -85,10 +85,6 @@ pub fn components() -> Map<String, Value> {
             (name.to_owned(), described(parameter, description))
         })
         .collect()
-}
-
-fn fields(resource: &Declaration) -> impl Iterator<Item = &str> {
-    resource.columns.iter().filter(|column| column.public).map(|column| column.json.as_str())
 }
 
 fn field_name(resource: &Declaration) -> String {
