@@ -17,7 +17,7 @@ use crate::{
     clock::Timestamp,
     failure::Failure,
     node::Node,
-    resource::{Audit, AuditState},
+    resource::{AuditState, AuditedCall},
 };
 
 /// How many ids are kept of one call.
@@ -40,7 +40,7 @@ pub fn begin(
     origin: &Origin,
     parameters: &Map<String, Value>,
     job: Option<JobUuid>,
-) -> Audit {
+) -> AuditedCall {
     let now = Timestamp::now();
     let named = |parameter: &Parameter| parameters.get(&parameter.name).map(texts).unwrap_or_default();
     let (in_path, others): (Vec<&Parameter>, Vec<&Parameter>) = declaration
@@ -53,7 +53,7 @@ pub fn begin(
     // A call about a session may need none: that one is meant.
     let about = declaration.parameters.iter().filter(|parameter| is_session(parameter)).flat_map(named).next();
     let session = origin.session.map(|session| session.to_string()).or(about);
-    Audit {
+    AuditedCall {
         uuid: AuditUuid::random(),
         account_uuid: origin.principal.account(),
         session_mark: session.as_deref().map(mark),
@@ -99,7 +99,12 @@ fn answers_session(declaration: &Declaration) -> bool {
 }
 
 /// Writes down a call that was answered at once.
-pub async fn answered(node: &Node, declaration: &Declaration, mut audit: Audit, outcome: &Result<Value, Failure>) {
+pub async fn answered(
+    node: &Node,
+    declaration: &Declaration,
+    mut audit: AuditedCall,
+    outcome: &Result<Value, Failure>,
+) {
     match outcome {
         Ok(reply) => {
             audit.state = AuditState::Succeeded;
@@ -119,7 +124,7 @@ pub async fn answered(node: &Node, declaration: &Declaration, mut audit: Audit, 
 }
 
 /// Writes down a call that was refused. What was refused because the node could not take it was no call.
-pub async fn refused(node: &Node, mut audit: Audit, failure: &Failure) {
+pub async fn refused(node: &Node, mut audit: AuditedCall, failure: &Failure) {
     if matches!(failure.kind, ErrorKind::Busy | ErrorKind::Internal) {
         return;
     }
@@ -129,7 +134,7 @@ pub async fn refused(node: &Node, mut audit: Audit, failure: &Failure) {
     write(node, audit).await;
 }
 
-async fn write(node: &Node, mut audit: Audit) {
+async fn write(node: &Node, mut audit: AuditedCall) {
     audit.last_op_date = Timestamp::now();
     let millis = audit.last_op_date.millis() - audit.create_date.millis();
     audit.duration = Some(u64::try_from(millis).unwrap_or_default());

@@ -19,7 +19,7 @@ use crate::{
     failure::Failure,
     job::JobOperation,
     node::Node,
-    resource::Audit,
+    resource::AuditedCall,
     store::{JobPhase, JobRecord},
 };
 
@@ -62,7 +62,7 @@ pub struct Accepted {
     /// The session it is called in, where it is.
     pub session_uuid: Option<SessionUuid>,
     /// What is written down of the call; nothing of what the node does by itself.
-    pub audit: Option<Audit>,
+    pub audit: Option<AuditedCall>,
     /// Where the result is posted to.
     pub webhook: Option<String>,
 }

@@ -6,7 +6,7 @@ use super::Declaration;
 use crate::{clock::Timestamp, resource, text_enum};
 
 /// The declarations of this file.
-pub const ALL: &[fn() -> &'static Declaration] = &[Audit::declaration];
+pub const ALL: &[fn() -> &'static Declaration] = &[AuditedCall::declaration];
 
 text_enum! {
     /// What became of a call.
@@ -24,7 +24,7 @@ text_enum! {
 
 resource! {
     /// A call that changes something, or that was refused.
-    Audit, table "audit", class "", account "account_uuid" {
+    AuditedCall, table "audit", class "", account "account_uuid" {
         /// Its id.
         uuid: AuditUuid,
         /// Whose call it was; nobody's where nobody had logged in.

@@ -7,12 +7,12 @@ use serde_json::Value;
 use super::{JobPhase, SqlValue, StoreError, Tx};
 use crate::{
     clock::Timestamp,
-    resource::{Audit, AuditState},
+    resource::{AuditState, AuditedCall},
 };
 
 impl Tx<'_> {
     /// Writes a call down; beyond `most` calls, the oldest is forgotten.
-    pub fn record_audit(&self, audit: &Audit, most: u32) -> Result<(), StoreError> {
+    pub fn record_audit(&self, audit: &AuditedCall, most: u32) -> Result<(), StoreError> {
         self.insert(audit)?;
         self.bound_audits(most)
     }

@@ -112,16 +112,18 @@ impl Tables {
     fn sees_owned(&self, account: &str, resource: Option<&Declaration>, id: &Cell) -> bool {
         let me = Cell::Text(account.to_owned());
         let shareable = resource.is_none_or(|found| matches!(found.scope, Scope::Owned { shareable: true, .. }));
-        let any = |table, passes: &dyn Fn(&dyn Fn(&str) -> Cell) -> bool| {
+        let any = |table, column, value: Cell| {
             self.rows(table).any(|(declaration, row)| {
                 let of = |column: &str| cell(declaration, row, column).clone();
                 let right_type = resource.is_none_or(|found| of("resource_type") == Cell::Text(found.type_name()));
-                right_type && of("resource_uuid") == *id && passes(&of)
+                right_type && of("resource_uuid") == *id && of(column) == value
             })
         };
-        any("account_resource_ref", &|of| of("account_uuid") == me)
-            || shareable
-                && any("shared_resource", &|of| of("receiver_account_uuid") == me || of("to_public") == Cell::Number(1))
+        let shared = || {
+            any("shared_resource", "receiver_account_uuid", me.clone())
+                || any("shared_resource", "to_public", Cell::Number(1))
+        };
+        any("account_resource_ref", "account_uuid", me.clone()) || shareable && shared()
     }
 
     fn holds(&self, here: &Declaration, row: &Row, path: &[&str], asked: &Asked) -> bool {
