@@ -13,7 +13,7 @@ mod patience;
 mod published_client;
 mod site;
 
-pub use client::{ApiError, Call, Client, text};
+pub use client::{ApiError, Call, Client, digest, text};
 pub use footprint::Footprint;
 pub use guest::{Console, userdata_tag};
 pub use image_server::ImageServer;

@@ -95,6 +95,7 @@ impl Store {
         connection.set_prepared_statement_cache_capacity(256);
         migrations::run(&mut connection)?;
         query::equip(&connection)?;
+        ownership::forget_with_what_is_deleted(&connection)?;
         Ok(Self { writer: writer::Writer::start(connection), readers: reader::Readers::new(path) })
     }
 

@@ -1,7 +1,7 @@
 //! Who owns what is added to the inventory, and what the accounts may see and change of it.
 
 use gantry_common::id::{AccountUuid, ResourceUuid};
-use rusqlite::{params, params_from_iter, types::Value};
+use rusqlite::{Connection, params, params_from_iter, types::Value};
 
 use super::{SqlValue, StoreError, Tx, column, query::compile};
 use crate::{
@@ -23,6 +23,20 @@ pub async fn on_behalf_of<T>(account: AccountUuid, work: impl Future<Output = T>
 /// On whose behalf the running task works.
 pub(super) fn acting_account() -> Option<AccountUuid> {
     ACCOUNT.try_with(|account| *account).ok()
+}
+
+/// Has a connection forget the owner of whatever is deleted by it, however that is done, and with whom it was shared.
+pub(super) fn forget_with_what_is_deleted(connection: &Connection) -> Result<(), StoreError> {
+    for declaration in ALL.iter().filter(|declaration| declaration.scope.is_owned()) {
+        let (table, key) = (declaration.table, declaration.key().name);
+        connection.execute_batch(&format!(
+            "CREATE TEMP TRIGGER {table}_is_deleted AFTER DELETE ON main.{table} BEGIN
+                 DELETE FROM account_resource_ref WHERE resource_uuid = OLD.{key};
+                 DELETE FROM shared_resource WHERE resource_uuid = OLD.{key};
+             END"
+        ))?;
+    }
+    Ok(())
 }
 
 /// The column that names what a resource is a part of.
@@ -58,24 +72,6 @@ impl Tx<'_> {
                 whole,
                 self.account.map_or(Value::Null, |account| account.to_sql()),
             ])?;
-        Ok(())
-    }
-
-    /// Forgets the owners of rows that are about to go, and with whom they are shared.
-    pub(super) fn drop_owners(
-        &self,
-        declaration: &Declaration,
-        where_clause: &str,
-        values: &[&Value],
-    ) -> Result<(), StoreError> {
-        if !declaration.scope.is_owned() {
-            return Ok(());
-        }
-        for table in ["account_resource_ref", "shared_resource"] {
-            let (key, of) = (declaration.key().name, declaration.table);
-            let sql = format!("DELETE FROM {table} WHERE resource_uuid IN (SELECT {key} FROM {of} {where_clause})");
-            self.connection.prepare_cached(&sql)?.execute(params_from_iter(values))?;
-        }
         Ok(())
     }
 

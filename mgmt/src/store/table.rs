@@ -116,10 +116,8 @@ impl Tx<'_> {
 
     /// Deletes the rows whose columns have these values. Answers how many there were.
     pub fn delete_where<R: Resource>(&self, conditions: &[(ColumnName, Value)]) -> Result<usize, StoreError> {
-        let (declaration, where_clause) = (R::declaration(), where_clause(conditions));
-        let sql = format!("DELETE FROM {} {where_clause}", declaration.table);
-        let values: Vec<&Value> = conditions.iter().map(|(_, value)| value).collect();
-        self.drop_owners(declaration, &where_clause, &values)?;
+        let sql = format!("DELETE FROM {} {}", R::declaration().table, where_clause(conditions));
+        let values = conditions.iter().map(|(_, value)| value);
         Ok(self.connection.prepare_cached(&sql)?.execute(params_from_iter(values))?)
     }
 

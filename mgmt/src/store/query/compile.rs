@@ -8,7 +8,10 @@ use rusqlite::{
     types::{ToSqlOutput, Value},
 };
 
-use super::{pattern, scope};
+use super::{
+    pattern,
+    scope::{self, Search},
+};
 use crate::{
     query::{Check, Comparison, Filter, Operand, Plan, Right, Subject, View},
     resource::{Column, Declaration, Relation, SystemTag, UserTag, by_table},
@@ -19,6 +22,7 @@ use crate::{
 pub struct Sql {
     pub text: String,
     pub values: Vec<Bound>,
+    pub(super) search: Search,
 }
 
 /// A bound value.
@@ -39,8 +43,8 @@ impl ToSql for Bound {
 }
 
 /// The statement that answers how many there are.
-pub fn total(plan: &Plan) -> Sql {
-    let mut sql = Sql::default();
+pub fn total(plan: &Plan, search: Search) -> Sql {
+    let mut sql = Sql { search, ..Sql::default() };
     let table = plan.resource.table;
     match plan.group_by {
         None => sql.push(&["SELECT count(*) FROM ", table]),
@@ -54,8 +58,8 @@ pub fn total(plan: &Plan) -> Sql {
 }
 
 /// The statement that answers a page of these columns.
-pub fn page(plan: &Plan, columns: &[&Column]) -> Sql {
-    let mut sql = Sql::default();
+pub fn page(plan: &Plan, search: Search, columns: &[&Column]) -> Sql {
+    let mut sql = Sql { search, ..Sql::default() };
     let table = plan.resource.table;
     let identity = || plan.resource.identity().iter().map(|column| column.name);
     sql.push(&["SELECT "]);
@@ -94,14 +98,14 @@ pub fn page(plan: &Plan, columns: &[&Column]) -> Sql {
 /// The statement that answers these columns of what a relation leads to from any of the values in its own column; the
 /// first column is the one that leads back.
 pub fn list(
-    view: View,
+    (view, search): (View, Search),
     relation: &Relation,
     target: &'static Declaration,
     columns: &[&Column],
     order: &str,
     from: Vec<Value>,
 ) -> Sql {
-    let mut sql = Sql::default();
+    let mut sql = Sql { search, ..Sql::default() };
     sql.push(&["SELECT ", relation.remote, ", "]);
     sql.names(columns.iter().map(|column| column.name));
     sql.push(&[" FROM ", target.table, " WHERE ", relation.remote, " IN rarray(?)"]);

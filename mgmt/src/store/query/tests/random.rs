@@ -114,6 +114,11 @@ fn give_owners(connection: &Connection, rng: &mut StdRng) {
         "resource_uuid TEXT, account_uuid TEXT, resource_type TEXT, create_date INTEGER, last_op_date INTEGER";
     let table = format!("DROP TABLE account_resource_ref; CREATE TABLE account_resource_ref ({columns})");
     connection.execute_batch(&table).unwrap();
+    connection.execute_batch("CREATE INDEX by_resource ON account_resource_ref (resource_uuid)").unwrap();
+    // The second account owns so much that the owner of each row is looked up for it.
+    let much = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1600)
+                INSERT INTO account_resource_ref SELECT 'much' || n, ?1, 'MuchVO', 0, 0 FROM numbers";
+    connection.execute(much, [uuid(ACCOUNTS[1])]).unwrap();
     for declaration in ALL.iter().filter(|declaration| declaration.scope.is_owned()) {
         for resource in (0..8).map(uuid) {
             let owner = uuid(*ACCOUNTS.choose(rng).unwrap());
