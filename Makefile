@@ -24,7 +24,7 @@ tour: demo ## run the README's tour against the demo
 	tests/lab/tour
 
 test: ## every test, on real hosts: installs and builds what they need
-	tests/lab/packages.sh build lab demo fuzz
+	tests/lab/packages.sh build lab demo fuzz browser
 ifeq ($(NEXTEST),)
 	cargo install --locked cargo-nextest
 endif

@@ -7,6 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use axum::Router;
 use futures_util::stream;
 use gantry_common::{agent::*, id::VmUuid};
 use tokio::{
@@ -16,7 +17,8 @@ use tokio::{
 
 use crate::{
     config::Config,
-    image::{Images, http_client},
+    errand::Errands,
+    image::{Exports, Images, http_client},
     network::{NetworkPaths, Networks},
     retire::{self, Membership},
     server::identity::Identity,
@@ -39,6 +41,8 @@ pub struct Agent {
     networks: Arc<Networks>,
     storages: Storages,
     images: Images,
+    errands: Errands,
+    exports: Exports,
     membership: Membership,
     events: broadcast::Sender<Event>,
     /// Read while a VM starts. Only while none does, the networks of VMs that are gone are taken away.
@@ -69,12 +73,20 @@ impl Agent {
             networks,
             storages: Storages::new(locks.clone()),
             images: Images::new(http_client()?, peers, locks),
+            errands: Errands::new(config.run_dir.join("errands")),
+            exports: Exports::new(config.export_dir.clone(), config.export_address()),
             membership,
             events,
             starting: RwLock::default(),
         });
+        agent.exports.resume();
         tokio::spawn(sweep_networks(Arc::downgrade(&agent)));
         Ok(agent)
+    }
+
+    /// What other hosts may read here.
+    pub fn peer_routes(&self) -> Router {
+        self.images.serve()
     }
 
     /// Takes away networks of VMs that are gone, and restores the packet filter should another program have removed it.
@@ -117,10 +129,23 @@ impl HostAgent for Agent {
             let user = format!("{} VMs that run on it, such as {}", running.len(), vm.vm);
             return Err(AgentError::InUse { what: "the host".to_owned(), user });
         }
+        self.exports.end_all().await?;
         self.membership.delete()?;
         tracing::info!("this host is no longer its management node's: the agent ends");
         retire::leave();
         Ok(())
+    }
+
+    async fn run_script(&self, call: Call, command: RunScript) -> Result<ScriptOutcome, AgentError> {
+        self.errands.run_script(&call, &command).await
+    }
+
+    async fn plan_upgrade(&self, call: Call, command: PlanUpgrade) -> Result<Upgrade, AgentError> {
+        self.errands.plan_upgrade(&call, &command.exclude).await
+    }
+
+    async fn upgrade_packages(&self, call: Call, command: UpgradePackages) -> Result<Upgrade, AgentError> {
+        self.errands.upgrade_packages(&call, &command.exclude).await
     }
 
     async fn ensure_bridge(&self, _call: Call, command: EnsureBridge) -> Result<(), AgentError> {
@@ -151,8 +176,62 @@ impl HostAgent for Agent {
         self.storages.delete_volume(&call, command).await
     }
 
+    async fn resize_volume(&self, call: Call, command: ResizeVolume) -> Result<VolumeSize, AgentError> {
+        let measure = MeasureVolume { root: command.root.clone(), path: command.path.clone() };
+        let (vm, volume, size_bytes) = (command.vm, command.volume, command.size_bytes);
+        let at_rest = {
+            let (storages, call) = (self.storages.clone(), call.clone());
+            async move { storages.resize_volume(&call, command).await }
+        };
+        match vm {
+            Some(vm) => self.vms.resize_disk(vm, volume, size_bytes, at_rest).await?,
+            None => at_rest.await?,
+        }
+        self.storages.measure_volume(&call, measure).await
+    }
+
     async fn measure_volume(&self, call: Call, command: MeasureVolume) -> Result<VolumeSize, AgentError> {
         self.storages.measure_volume(&call, command).await
+    }
+
+    async fn survey_storage(&self, _call: Call, command: SurveyStorage) -> Result<StorageSurvey, AgentError> {
+        self.images.survey_storage(command).await
+    }
+
+    async fn offer_file(&self, call: Call, command: OfferFile) -> Result<OfferedFile, AgentError> {
+        self.images.offer_file(&call, command).await
+    }
+
+    async fn copy_volume(&self, call: Call, command: CopyVolume) -> Result<VolumeSize, AgentError> {
+        self.images.copy_volume(&call, command).await
+    }
+
+    async fn flatten_volume(&self, call: Call, command: FlattenVolume) -> Result<VolumeSize, AgentError> {
+        self.images.flatten_volume(&call, command).await
+    }
+
+    async fn fetch_image(&self, call: Call, command: FetchImage) -> Result<FetchedImage, AgentError> {
+        self.images.fetch_image(&call, command).await
+    }
+
+    async fn measure_image(&self, _call: Call, command: MeasureImage) -> Result<ImageFacts, AgentError> {
+        self.images.measure_image(command).await
+    }
+
+    async fn export_image(&self, _call: Call, command: ExportImage) -> Result<ExportedImage, AgentError> {
+        self.exports.export(command).await
+    }
+
+    async fn end_export(&self, _call: Call, command: EndExport) -> Result<(), AgentError> {
+        self.exports.end(&command.path).await
+    }
+
+    async fn survey_image_store(&self, _call: Call, command: SurveyImageStore) -> Result<ImageStoreSurvey, AgentError> {
+        self.images.survey_image_store(command).await
+    }
+
+    async fn reclaim_space(&self, call: Call, command: ReclaimSpace) -> Result<ReclaimedSpace, AgentError> {
+        self.images.reclaim_space(&call, command).await
     }
 
     async fn add_image(&self, call: Call, command: AddImage) -> Result<ImageFacts, AgentError> {
@@ -160,6 +239,7 @@ impl HostAgent for Agent {
     }
 
     async fn delete_image(&self, call: Call, command: DeleteImage) -> Result<(), AgentError> {
+        self.exports.end(&command.path).await?;
         self.images.delete_image(&call, command).await
     }
 
@@ -193,12 +273,28 @@ impl HostAgent for Agent {
         self.vms.resume(command.vm).await
     }
 
+    async fn attach_disk(&self, _call: Call, command: AttachDisk) -> Result<(), AgentError> {
+        self.vms.attach_disk(command.vm, command.platform, command.disk).await
+    }
+
+    async fn detach_disk(&self, _call: Call, command: DetachDisk) -> Result<(), AgentError> {
+        self.vms.detach_disk(command.vm, command.volume).await
+    }
+
     async fn observe_vm(&self, _call: Call, command: ObserveVm) -> Result<Observation, AgentError> {
         self.vms.observe(command.vm).await
     }
 
-    async fn console_address(&self, _call: Call, command: ConsoleAddressOf) -> Result<ConsoleAddress, AgentError> {
+    async fn console_address(
+        &self,
+        _call: Call,
+        command: ConsoleAddressOf,
+    ) -> Result<Option<ConsoleAddress>, AgentError> {
         self.vms.console_address(command.vm).await
+    }
+
+    async fn open_console(&self, vm: VmUuid) -> Result<Box<dyn ConsoleStream>, AgentError> {
+        Ok(Box::new(self.vms.open_console(vm).await?))
     }
 
     fn events(&self) -> EventStream {

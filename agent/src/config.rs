@@ -7,7 +7,7 @@ use std::{
 };
 
 use gantry_common::{
-    agent::DEFAULT_PORT,
+    agent::{DEFAULT_EXPORT_PORT, DEFAULT_PORT},
     id::{HostUuid, NodeUuid},
     join::TokenId,
 };
@@ -39,6 +39,12 @@ pub struct Config {
     /// Where the guests' serial lines are recorded, under `serial/`.
     #[serde(default = "default_log_dir")]
     pub log_dir: PathBuf,
+    /// Where exported images are served over HTTP; on the port after the agent's where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub export_listen: Option<SocketAddr>,
+    /// Where it is noted which images are exported.
+    #[serde(default = "default_export_dir")]
+    pub export_dir: PathBuf,
     /// The token with which the host joined, if it did so by `gantry-agent join`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub joined_with: Option<TokenId>,
@@ -76,8 +82,15 @@ impl Config {
             allow_emulation: false,
             run_dir: default_run_dir(),
             log_dir: default_log_dir(),
+            export_listen: None,
+            export_dir: default_export_dir(),
             joined_with: None,
         }
+    }
+
+    /// Where exported images are served.
+    pub fn export_address(&self) -> SocketAddr {
+        self.export_listen.unwrap_or_else(|| (self.listen.ip(), DEFAULT_EXPORT_PORT).into())
     }
 
     /// Reads and checks the file.
@@ -89,10 +102,17 @@ impl Config {
 
     fn parse(text: &str) -> Result<Self, String> {
         let config: Self = toml::from_str(text).map_err(|error| error.to_string())?;
-        if config.listen.port() == 0 {
-            return Err(format!("listen '{}' is not usable: the port must be from 1 to 65535", config.listen));
+        for (field, listen) in [("listen", Some(config.listen)), ("export_listen", config.export_listen)] {
+            if let Some(listen) = listen.filter(|listen| listen.port() == 0) {
+                return Err(format!("{field} '{listen}' is not usable: the port must be from 1 to 65535"));
+            }
         }
-        let paths = [("tls_dir", &config.tls_dir), ("run_dir", &config.run_dir), ("log_dir", &config.log_dir)];
+        let paths = [
+            ("tls_dir", &config.tls_dir),
+            ("run_dir", &config.run_dir),
+            ("log_dir", &config.log_dir),
+            ("export_dir", &config.export_dir),
+        ];
         for (field, path) in paths {
             if !path.is_absolute() {
                 return Err(format!("{field} '{}' is not usable: it must be an absolute path", path.display()));
@@ -112,6 +132,10 @@ fn default_tls_dir() -> PathBuf {
 
 fn default_run_dir() -> PathBuf {
     "/run/gantry".into()
+}
+
+fn default_export_dir() -> PathBuf {
+    "/var/lib/gantry/exports".into()
 }
 
 fn default_log_dir() -> PathBuf {
@@ -151,6 +175,8 @@ mod tests {
             ("host_uuid = \"8aef\"", "host_uuid"),
             (&format!("{UUIDS}listen = \"7272\""), "listen"),
             (&format!("{UUIDS}listen = \"0.0.0.0:0\""), "listen"),
+            (&format!("{UUIDS}export_listen = \"0.0.0.0:0\""), "export_listen"),
+            (&format!("{UUIDS}export_dir = \"exports\""), "export_dir"),
             (&format!("{UUIDS}tls_dir = \"tls\""), "tls_dir"),
             (&format!("{UUIDS}run_dir = \"run\""), "run_dir"),
             (&format!("{UUIDS}log_dir = \"log\""), "log_dir"),

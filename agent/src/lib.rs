@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod check;
 pub mod config;
+pub mod errand;
 pub mod host;
 pub mod image;
 pub mod join;

@@ -15,7 +15,6 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     agent::Agent,
     config::Config,
-    image::Images,
     libvirt::acceleration,
     retire::Membership,
     server::{Health, Server, identity::Identity, tls_files::TlsFiles},
@@ -36,7 +35,8 @@ pub async fn serve(config: Config, config_path: &Path) -> anyhow::Result<()> {
     let identity = Arc::new(identity);
     let listener = listen(config.listen).await?;
     let agent = Agent::start(&config, Membership::new(config_path, &config), &identity).await?;
-    let server = Server::new(agent, identity, Images::serve());
+    let peer_routes = agent.peer_routes();
+    let server = Server::new(agent, identity, peer_routes);
     let shutdown = CancellationToken::new();
     tokio::spawn(stop_on_signal(
         [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?],

@@ -107,6 +107,10 @@ typed_ids! {
     InstanceOfferingUuid;
     /// A disk offering.
     DiskOfferingUuid;
+    /// An affinity group.
+    AffinityGroupUuid;
+    /// A VM's membership of an affinity group.
+    AffinityGroupUsageUuid;
     /// A backup storage.
     BackupStorageUuid;
     /// A primary storage.
@@ -115,6 +119,8 @@ typed_ids! {
     ImageUuid;
     /// A volume.
     VolumeUuid;
+    /// A volume's snapshot.
+    VolumeSnapshotUuid;
     /// An L2 network.
     L2NetworkUuid;
     /// An L3 network.
@@ -135,6 +141,10 @@ typed_ids! {
     NotificationUuid;
     /// Clean-up that a host owes.
     GcJobUuid;
+    /// The attachment of a shareable volume to a VM.
+    ShareableVolumeRefUuid;
+    /// What shows VMs' consoles.
+    ConsoleProxyAgentUuid;
     /// One command sent to a host agent; a repeat carries the same id.
     OperationId;
 }

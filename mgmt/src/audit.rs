@@ -25,7 +25,7 @@ const MOST_IDS: usize = 50;
 
 /// Where a call comes from.
 #[derive(Debug, Clone, Copy)]
-pub struct Origin {
+pub struct CallSource {
     /// On whose behalf it is made.
     pub principal: Principal,
     /// Its session.
@@ -37,7 +37,7 @@ pub struct Origin {
 /// A call, as it is written down before it is known what becomes of it.
 pub fn begin(
     declaration: &Declaration,
-    origin: &Origin,
+    origin: &CallSource,
     parameters: &Map<String, Value>,
     job: Option<JobUuid>,
 ) -> AuditedCall {
@@ -171,7 +171,7 @@ mod tests {
             "password": "hunter2", "borrowerUuids": ["b1", "b2"], "sessionUuid": session, "lenderUuid": "l", "uuid": "u",
         });
         let Value::Object(parameters) = parameters else { panic!("an object") };
-        let origin = Origin { principal: Principal::Stranger, session: None, from: None };
+        let origin = CallSource { principal: Principal::Stranger, session: None, from: None };
         let audit = begin(LendThing::declaration(), &origin, &parameters, None);
         assert_eq!(audit.resource_uuids.as_deref(), Some("u,b1,b2,l"));
         let mark = audit.session_mark.clone().unwrap();

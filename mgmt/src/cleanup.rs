@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use gantry_common::{
-    agent::{DeleteImage, DeleteVolume, EvictImage, RemoveBridge, RemoveNetwork, StopMode, StopVm},
+    agent::{
+        DeleteImage, DeleteVolume, DetachDisk, EndExport, EvictImage, RemoveBridge, RemoveNetwork, StopMode, StopVm,
+    },
     error::ErrorKind,
     id::{GcJobUuid, HostUuid, NodeUuid, OperationId, VmUuid},
 };
@@ -15,7 +17,7 @@ use crate::{
     network,
     node::Node,
     notification::Notice,
-    resource::{GcJob, GcStatus, Host, NotificationType, VmInstance, VmNic},
+    resource::{GcJob, GcStatus, Host, ImageBackupStorageRef, NotificationType, VmInstance, VmNic, Volume},
     store::{SqlValue, Tx},
     vm::is_in_hand,
 };
@@ -28,10 +30,14 @@ pub enum Cleanup {
     Volume(DeleteVolume),
     /// An image store's file.
     Image(DeleteImage),
+    /// The serving of an image.
+    Export(EndExport),
     /// A cached image's file.
     CachedImage(EvictImage),
     /// A VM that must not run.
     Vm(VmUuid),
+    /// A volume's disk in a VM that runs.
+    Disk(DetachDisk),
     /// A bridge.
     Bridge(RemoveBridge),
     /// An L3 network's services.
@@ -44,8 +50,10 @@ impl Cleanup {
         match self {
             Self::Volume(command) => ("volume", command.path.clone()),
             Self::Image(command) => ("image", command.path.clone()),
+            Self::Export(command) => ("export", command.path.clone()),
             Self::CachedImage(command) => ("cachedImage", command.path.clone()),
             Self::Vm(vm) => ("vm", vm.to_string()),
+            Self::Disk(command) => ("disk", command.volume.to_string()),
             Self::Bridge(command) => ("bridge", command.bridge.name.clone()),
             Self::Network(command) => ("network", command.l3_network.to_string()),
         }
@@ -86,6 +94,20 @@ pub async fn clean_up(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) -> 
     let job = cleanup.owed_by(machine, node.uuid)?;
     tracing::warn!(host = %machine, gc_job = job.name, "the host is away: it owes a clean-up");
     node.store.write(move |tx| tx.insert(&job).map_err(Failure::from)).await
+}
+
+/// Cleans up now, or notes that the machine owes it, also where it refuses: what it belonged to is gone already, and nothing
+/// is undone for its sake.
+pub async fn clean_up_some_time(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) {
+    let Err(failure) = clean_up(node, machine, cleanup.clone()).await else { return };
+    tracing::warn!(host = %machine, ?cleanup, error = %failure, "a clean-up failed: the host owes it");
+    let owed = async {
+        let job = cleanup.owed_by(machine, node.uuid)?;
+        node.store.write(move |tx| tx.insert(&job).map_err(Failure::from)).await
+    };
+    if let Err(failure) = owed.await {
+        tracing::error!(host = %machine, error = %failure, "an owed clean-up could not be noted");
+    }
 }
 
 /// Has a connected machine do what it owes, in the order in which it was due. What it refuses stays owed.
@@ -153,15 +175,23 @@ async fn overtaken_or_done(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup
 }
 
 fn is_overtaken(tx: &Tx<'_>, machine: HostUuid, cleanup: &Cleanup) -> Result<bool, Failure> {
+    if let Cleanup::Export(command) = cleanup {
+        let copies = tx.find::<ImageBackupStorageRef>(&[("install_path", command.path.to_sql())])?;
+        return Ok(copies.iter().any(|copy| copy.export_url.is_some()));
+    }
     let Some(host) = tx.get::<Host>(machine)? else { return Ok(false) };
     let is_here = |vm: Option<VmInstance>| vm.is_some_and(|vm| vm.host_uuid == Some(machine));
     match cleanup {
         // The path of a file is never used again.
-        Cleanup::Volume(_) | Cleanup::Image(_) | Cleanup::CachedImage(_) => Ok(false),
+        Cleanup::Volume(_) | Cleanup::Image(_) | Cleanup::CachedImage(_) | Cleanup::Export(_) => Ok(false),
         // One that a job has in hand may be the very one that the job wants stopped.
         Cleanup::Vm(vm) => {
             let vm = tx.get::<VmInstance>(*vm)?.filter(|vm| !is_in_hand(vm.state));
             Ok(is_here(vm))
+        }
+        // The VM was given the volume again.
+        Cleanup::Disk(command) => {
+            Ok(tx.get::<Volume>(command.volume)?.is_some_and(|volume| volume.vm_instance_uuid == Some(command.vm)))
         }
         Cleanup::Bridge(command) => {
             let attached = network::l2_networks_of_cluster(tx, host.cluster_uuid)?;
@@ -183,8 +213,10 @@ async fn carry_out(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) -> Res
     match cleanup {
         Cleanup::Volume(command) => node.call(machine, operation, command).await,
         Cleanup::Image(command) => node.call(machine, operation, command).await,
+        Cleanup::Export(command) => node.call(machine, operation, command).await,
         Cleanup::CachedImage(command) => node.call(machine, operation, command).await,
         Cleanup::Vm(vm) => node.call(machine, operation, StopVm { vm, mode: StopMode::Force }).await.map(drop),
+        Cleanup::Disk(command) => node.call(machine, operation, command).await,
         Cleanup::Bridge(command) => node.call(machine, operation, command).await,
         Cleanup::Network(command) => node.call(machine, operation, command).await,
     }

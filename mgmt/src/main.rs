@@ -163,6 +163,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         // A client that keeps its connection must not keep the node.
         () = after_stop_signal(Duration::from_secs(3)) => {}
     }
+    node.consoles.stop().await;
     tracing::info!("stopped; open jobs go on at the next start");
     Ok(())
 }

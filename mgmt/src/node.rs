@@ -25,6 +25,7 @@ use crate::{
     background,
     clock::Timestamp,
     config::Config,
+    console::{self, Consoles},
     failure::Failure,
     hosts::{
         Looks, Observer, Slots,
@@ -74,6 +75,8 @@ pub struct Node {
     pub jobs: Jobs,
     /// The connections to its hosts.
     pub fleet: Fleet,
+    /// The consoles that are open.
+    pub consoles: Consoles,
     /// The newest looks at VMs.
     pub looks: Looks,
     /// Bounds the commands that a host gets at the same time.
@@ -117,6 +120,7 @@ impl Node {
         let admin = admin_account(&store, &data, admin_password).await?;
         flat_provider(&store).await?;
         join(&store, uuid, config.listen).await?;
+        console::record_proxy(&store, uuid).await?;
         let operations = operations::all();
         let next_job = store.read(|tx| tx.next_job_number().map_err(Failure::from)).await?;
         let observer = Arc::new(Observer::default());
@@ -130,6 +134,7 @@ impl Node {
             settings: settings.clone(),
             jobs: Jobs::new(next_job, failpoint)?,
             fleet: Fleet::new(authority.clone(), observer.clone(), settings)?,
+            consoles: Consoles::default(),
             looks: Looks::default(),
             slots: Slots::default(),
             authority,
@@ -341,6 +346,7 @@ async fn join(store: &Store, uuid: NodeUuid, listen: SocketAddr) -> Result<(), F
                 .record(tx, &Values::load(tx)?)?;
             }
             tx.reset_cleanups()?;
+            tx.drop_lost_cache_claims()?;
             let joined = ManagementNode { uuid, host_name, join_date: now, heart_beat: now };
             if !tx.save(&joined)? {
                 tx.insert(&joined)?;

@@ -9,6 +9,7 @@ use ring::{
     hmac,
     rand::{SecureRandom, SystemRandom},
 };
+use serde_json::{Value, json};
 
 /// Seals secrets that have to survive a restart.
 pub struct Seal {
@@ -17,6 +18,9 @@ pub struct Seal {
 }
 
 const KEY_LEN: usize = 32;
+
+/// The one field of what stands for a sealed text in a document.
+const SEALED: &str = "$sealed";
 
 impl Seal {
     /// Reads the key file, or makes one that only the program's user can read.
@@ -57,6 +61,24 @@ impl Seal {
         Ok(STANDARD.encode([&nonce[..], &sealed].concat()))
     }
 
+    /// The text as a part of a document that is stored and later shown: [`Self::open_within`] brings it to light again.
+    pub fn seal_within(&self, text: &str) -> anyhow::Result<Value> {
+        Ok(json!({ SEALED: self.seal(text)? }))
+    }
+
+    /// Puts every text in the document that was sealed by [`Self::seal_within`] back into its place.
+    pub fn open_within(&self, document: &mut Value) -> anyhow::Result<()> {
+        match document {
+            Value::Object(fields) => match fields.get(SEALED).and_then(Value::as_str).filter(|_| fields.len() == 1) {
+                Some(sealed) => *document = Value::String(self.open(sealed)?),
+                None => fields.values_mut().try_for_each(|value| self.open_within(value))?,
+            },
+            Value::Array(items) => items.iter_mut().try_for_each(|item| self.open_within(item))?,
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// The text of what was sealed.
     pub fn open(&self, sealed: &str) -> anyhow::Result<String> {
         let foreign = || anyhow!("a stored secret was not sealed with this node's key");
@@ -81,6 +103,17 @@ mod tests {
         assert!(!sealed.contains("hunter2"));
         assert_eq!(Seal::open_or_create(&dir.path().join("a")).unwrap().open(&sealed).unwrap(), "hunter2");
         assert!(Seal::open_or_create(&dir.path().join("b")).unwrap().open(&sealed).is_err());
+    }
+
+    #[test]
+    fn a_text_that_is_sealed_within_a_document_comes_back_into_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let seal = Seal::open_or_create(&dir.path().join("a")).unwrap();
+        let mut stored = json!({ "a": [1, { "token": seal.seal_within("hunter2").unwrap() }], "b": null });
+        assert!(!stored.to_string().contains("hunter2"));
+        seal.open_within(&mut stored).unwrap();
+        assert_eq!(stored, json!({ "a": [1, { "token": "hunter2" }], "b": null }));
+        assert!(seal.open_within(&mut json!({ "$sealed": "forged" })).is_err());
     }
 
     #[test]

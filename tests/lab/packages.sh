@@ -4,6 +4,7 @@
 #   packages.sh build    compile Gantry and link it against libvirt
 #   packages.sh lab      run the container hosts and build the guest disk (tests/lab)
 #   packages.sh fuzz     judge and fuzz the API's document
+#   packages.sh browser  open the console's page in a browser, as one test does
 #   packages.sh demo     run Gantry and real guests on this machine itself
 #
 # Several modes may be named at once. Needs root and Debian 12.
@@ -14,9 +15,10 @@ lab=(mmdebstrap systemd-container sshpass openssh-client iproute2 iputils-ping n
   mtools dosfstools e2fsprogs fdisk kmod syslinux syslinux-common isolinux xorriso cpio lz4 qemu-utils python3-venv shellcheck)
 demo=(libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils ovmf dnsmasq-base nftables iproute2 curl jq)
 
+browser=(chromium)
 fuzz=(python3 python3-venv iproute2 curl jq)
 
-usage() { sed -n '2,9p' "$0" | sed 's/^# \{0,1\}//'; exit 2; }
+usage() { sed -n '2,10p' "$0" | sed 's/^# \{0,1\}//'; exit 2; }
 
 installed() { # NAME -> its installed version, or nothing
   dpkg-query --show --showformat='${db:Status-Status} ${Version}\n' "$1" 2>/dev/null | sed -n 's/^installed //p' || true
@@ -39,6 +41,7 @@ for mode in "$@"; do
   case $mode in
     build) wanted+=("${build[@]}") ;;
     lab) wanted+=("${lab[@]}") ;;
+    browser) wanted+=("${browser[@]}") ;;
     fuzz) wanted+=("${fuzz[@]}") ;;
     demo) wanted+=("${demo[@]}") ;;
     *) usage ;;

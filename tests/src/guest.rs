@@ -13,6 +13,11 @@ impl Console {
         Self { lines: text.lines().map(|line| line.trim_end_matches('\r').to_owned()).collect() }
     }
 
+    /// Whether the guest wrote this, as a line of its own or after a shell's prompt and whatever that has its terminal do.
+    pub fn says(&self, text: &str) -> bool {
+        self.lines.iter().any(|line| line.ends_with(text))
+    }
+
     /// How often the guest has come up.
     pub fn boots(&self) -> usize {
         self.ready_lines().count()

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a scenario ends where it cannot go on")]
 
+mod browser;
 mod client;
 mod footprint;
 mod guest;
@@ -13,7 +14,9 @@ mod patience;
 mod published_client;
 mod site;
 
+pub use browser::{Browser, Page};
 pub use client::{ApiError, Call, Client, digest, text};
+pub use client::{ApiError, Call, Client, text};
 pub use footprint::Footprint;
 pub use guest::{Console, userdata_tag};
 pub use image_server::ImageServer;

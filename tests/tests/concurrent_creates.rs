@@ -2,11 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a scenario ends where it cannot go on")]
 
-use std::{collections::BTreeSet, path::PathBuf, process::Command};
+use std::collections::BTreeSet;
 
-use gantry_tests::{ApiError, Client, Footprint, ImageServer, Kind, Lab, Management, PRIMARY_STORAGE, Site, text};
+use gantry_tests::{ApiError, Client, Footprint, Kind, Lab, Management, PRIMARY_STORAGE, Site, text};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 const CALLERS: usize = 50;
 const VM_MEMORY_BYTES: u64 = 64 << 20;
@@ -24,10 +23,7 @@ fn fifty_callers_share_what_two_hosts_have() {
     let reserve = total - VM_MEMORY_BYTES * VMS_PER_HOST as u64 - VM_MEMORY_BYTES / 2;
     client.set("kvm", "reservedMemory", &reserve.to_string());
     assert!(client.query("/hosts", &[]).iter().all(|host| total_memory(host) < total));
-    let (_files, blank) = blank_disk();
-    let server = ImageServer::start(&lab.address(1), &blank);
-    let image = client.create("/images", &Site::image_params(&site.image_store, server.url())).unwrap();
-    site.image = text(&image, "uuid");
+    site.image = site.blank_image(&client, &lab);
     let tiny = json!({ "name": "tiny", "cpuNum": 1, "memorySize": VM_MEMORY_BYTES });
     site.offering = text(&client.create("/instance-offerings", &tiny).unwrap(), "uuid");
     let before = Footprint::take(&client, &lab);
@@ -118,15 +114,6 @@ fn few_addresses(client: &Client, site: &Site, lab: &Lab) -> String {
     });
     client.create(&format!("/l3-networks/{l3}/ip-ranges"), &range).unwrap();
     l3
-}
-
-/// A disk with nothing on it: its VM runs, and takes next to no processor time.
-fn blank_disk() -> (TempDir, PathBuf) {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("blank.qcow2");
-    let made = Command::new("qemu-img").args(["create", "-q", "-f", "qcow2"]).arg(&path).arg("1M").status().unwrap();
-    assert!(made.success());
-    (directory, path)
 }
 
 fn total_memory(host: &Value) -> u64 {

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a scenario ends where it cannot go on")]
 
-use std::{os::unix::process::ExitStatusExt as _, time::Duration};
+use std::{cell::Cell, os::unix::process::ExitStatusExt as _, time::Duration};
 
 use gantry_tests::{
     ALWAYS, ApiError, Call, Client, Footprint, GUEST_MEMORY_BYTES, IMAGE_STORE, ImageServer, Kind, Lab, LabHost,
@@ -278,6 +278,45 @@ fn expunging_a_vm_survives_a_crash_at_every_step() {
     at_every_step(&mut node, "ExpungeVmInstance", 3, expunge_a_new_vm, |_, _| {
         nothing_is_left_since(&before, &client, &lab);
     });
+}
+
+#[test]
+fn moving_a_volume_survives_a_crash_at_every_step() {
+    let lab = Lab::boot(Kind::Kvm, 2);
+    let mut node = Management::start(&[]);
+    let client = node.client();
+    let site = Site::set_up(&client, &lab);
+    let mut params = site.vm_params("nomad");
+    params["hostUuid"] = json!(site.hosts[0]);
+    params["strategy"] = json!("CreateStopped");
+    let vm = client.create("/vm-instances", &params).unwrap();
+    let volume = text(&vm, "rootVolumeUuid");
+    let path = || text(&client.one("/volumes", &volume), "installPath");
+    lab.host(1).run(&format!("qemu-io -f qcow2 -c 'write -P 0x5a 1M 64k' {}", path()));
+    let free = || client.one("/primary-storage", &site.primary_storage)["availableCapacity"].clone();
+    let free_before = free();
+    let on = Cell::new(0);
+    let to_the_other_host = || {
+        // The image has to come along.
+        let cache = format!("/primary-storage/{}/actions", site.primary_storage);
+        client.act(&cache, "cleanUpImageCacheOnPrimaryStorage", &json!({})).unwrap();
+        let path = format!("/primary-storage/local-storage/volumes/{volume}/actions");
+        on.set(1 - on.get());
+        Call::act(&path, "localStorageMigrateVolume", &json!({ "destHostUuid": site.hosts[on.get()] }))
+    };
+    at_every_step(&mut node, "LocalStorageMigrateVolume", 6, to_the_other_host, |moved, _| {
+        assert_eq!(text(&moved["inventory"], "hostUuid"), site.hosts[on.get()]);
+        let files = |host: LabHost<'_>| host.files(&format!("{PRIMARY_STORAGE}/rootVolumes"));
+        // A node that was back only for the last step may have left the original for when it dials its host.
+        eventually("there is one copy", ALWAYS, || {
+            (files(lab.host(1 + on.get())) == [path()] && files(lab.host(2 - on.get())).is_empty()).then_some(())
+        });
+        lab.host(1 + on.get()).run(&format!("qemu-io -r -f qcow2 -c 'read -P 0x5a 1M 64k' {}", path()));
+        assert_eq!(client.vm_state(&text(&vm, "uuid")), "Stopped");
+    });
+    let cache = format!("/primary-storage/{}/actions", site.primary_storage);
+    client.act(&cache, "cleanUpImageCacheOnPrimaryStorage", &json!({})).unwrap();
+    assert_eq!(free(), free_before);
 }
 
 fn forget_cached_images(host: LabHost<'_>) {

@@ -85,6 +85,7 @@ fn a_vm_goes_through_its_life_and_leaves_nothing() {
     let node = Management::start(&[]);
     let client = node.client();
     client.set("vm", "stop.gracePeriod", "20");
+    client.set("console", "vnc.listen", "managementIp");
     let site = Site::set_up(&client, &lab);
     let host = lab.host(1);
     let capacity_before = capacity(&client, &site);

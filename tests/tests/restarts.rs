@@ -108,7 +108,11 @@ fn a_host_that_is_lost_is_seen_and_taken_up_again() {
 fn follows_the_domain(client: &Client, host: LabHost<'_>, site: &Site, vm: &str) {
     host_becomes(client, site, "Connected");
     state_becomes(client, vm, "Running", AS_AN_EVENT);
-    eventually("the agent answers", ALWAYS, || client.get(&format!("/vm-instances/{vm}/console-addresses")).ok());
+    // It alone knows that the console has no port.
+    eventually("the agent answers", ALWAYS, || {
+        let refused = client.get(&format!("/vm-instances/{vm}/console-addresses")).unwrap_err();
+        refused.details.contains("without a port").then_some(())
+    });
     host.run(&format!("virsh suspend {vm}"));
     state_becomes(client, vm, "Paused", AS_AN_EVENT);
     host.run(&format!("virsh resume {vm}"));

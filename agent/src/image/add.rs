@@ -41,7 +41,7 @@ pub(crate) async fn add(
             return same(record, &asked, &name, target.as_path()).map(Err);
         }
         mark_store(target.root())?;
-        Ok(Ok(Sink::new(PartFile::create(&target, operation)?, Digests::for_expected(digest.as_ref()))))
+        Ok(Ok(Sink::new(PartFile::create(&target, operation)?, Digests::for_expected(digest.as_ref())).in_chunks()))
     })
     .await?;
     let sink = match sink {
@@ -58,7 +58,7 @@ pub(crate) async fn add(
     let size_bytes = inspected.await.ok_or(AgentError::Cancelled)??;
     let facts = facts(&arrived, size_bytes, command.format);
     let record = Record { image: command.image, source: name, digest: command.digest, facts };
-    record.commit(arrived.part, call.operation).await
+    record.commit(arrived, call.operation).await
 }
 
 async fn fetch(http: reqwest::Client, source: &Source, sink: Sink, call: &Call) -> Result<Arrived, AgentError> {

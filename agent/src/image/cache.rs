@@ -55,7 +55,7 @@ pub(crate) async fn cache(
     let size_bytes = inspected.await.ok_or(AgentError::Cancelled)??;
     let facts = facts(&arrived, size_bytes, command.format);
     let record = Record { image: command.image, source: command.source_path, digest: Some(digest), facts };
-    record.commit(arrived.part, call.operation).await
+    record.commit(arrived, call.operation).await
 }
 
 async fn fetch(peers: &ClientConfig, command: &CacheImage, sink: Sink, call: &Call) -> Result<Arrived, AgentError> {

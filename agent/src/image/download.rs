@@ -35,6 +35,31 @@ pub(crate) struct Remote {
     pub(crate) name: String,
 }
 
+impl Remote {
+    /// What a request that got no answer means for the transfer.
+    pub(crate) fn failure(&self, error: reqwest::Error) -> Failure {
+        if error.is_redirect() || error.is_builder() || blames_certificate(&error) {
+            self.refused(reason(error))
+        } else {
+            Failure::Passing(reason(error))
+        }
+    }
+
+    /// What an answer that is none of those wanted means for it.
+    pub(crate) async fn unexpected(&self, response: Response) -> Failure {
+        let status = response.status();
+        let answer = answer(response).await;
+        let may_pass =
+            status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
+        if may_pass { Failure::Passing(answer) } else { self.refused(answer) }
+    }
+
+    /// It will not be otherwise a moment later.
+    pub(crate) fn refused(&self, reason: String) -> Failure {
+        Failure::Final(AgentError::Transfer { url: self.name.clone(), reason })
+    }
+}
+
 /// The client images are downloaded with: the system's certificate authorities, the environment's proxies, timeouts for
 /// connecting and for silence, a bounded number of redirects.
 ///
@@ -72,7 +97,8 @@ fn refusal(attempt: &Attempt<'_>) -> Option<&'static str> {
     }
 }
 
-enum Failure {
+/// Why an attempt failed.
+pub(crate) enum Failure {
     /// Another attempt may succeed.
     Passing(String),
     /// It would fail again.
@@ -93,23 +119,39 @@ pub(crate) async fn download(
     call: &Call,
 ) -> Result<(), AgentError> {
     let mut transfer = Transfer { remote, target, writer, call, done_bytes: 0, total_bytes: None, validator: None };
-    let mut furthest_bytes = 0;
-    let mut fruitless_attempts = 0;
+    let mut patience = Patience::default();
     loop {
-        let reason = match transfer.attempt().await {
+        match transfer.attempt().await {
             Ok(()) => return Ok(()),
             Err(Failure::Final(error)) => return Err(error),
-            Err(Failure::Passing(reason)) => reason,
-        };
-        let got_further = transfer.done_bytes >= furthest_bytes + FURTHER_BYTES;
-        fruitless_attempts = if got_further { 0 } else { fruitless_attempts + 1 };
-        furthest_bytes = max(furthest_bytes, transfer.done_bytes);
-        if fruitless_attempts >= MAX_FRUITLESS_ATTEMPTS {
-            let reason = format!("{reason}; gave up after {fruitless_attempts} attempts that got no further");
-            return Err(AgentError::Transfer { url: remote.name.clone(), reason });
+            Err(Failure::Passing(reason)) => patience.wait(&remote.name, transfer.done_bytes, reason).await?,
         }
-        tracing::info!(source = %remote.name, done_bytes = transfer.done_bytes, %reason, "the download goes on");
-        tokio::time::sleep(FIRST_PAUSE * 2u32.pow(fruitless_attempts.saturating_sub(1))).await;
+    }
+}
+
+/// Whether a transfer that broke off is worth another attempt.
+#[derive(Debug, Default)]
+pub(crate) struct Patience {
+    furthest_bytes: u64,
+    fruitless_attempts: u32,
+}
+
+impl Patience {
+    /// Waits for the time of the next attempt after one that got as far as `done_bytes`.
+    ///
+    /// # Errors
+    /// `Transfer` after too many attempts in a row that got no further.
+    pub(crate) async fn wait(&mut self, name: &str, done_bytes: u64, reason: String) -> Result<(), AgentError> {
+        let got_further = done_bytes >= self.furthest_bytes + FURTHER_BYTES;
+        self.fruitless_attempts = if got_further { 0 } else { self.fruitless_attempts + 1 };
+        self.furthest_bytes = max(self.furthest_bytes, done_bytes);
+        if self.fruitless_attempts >= MAX_FRUITLESS_ATTEMPTS {
+            let reason = format!("{reason}; gave up after {} attempts that got no further", self.fruitless_attempts);
+            return Err(AgentError::Transfer { url: name.to_owned(), reason });
+        }
+        tracing::info!(source = %name, done_bytes, %reason, "the transfer goes on");
+        tokio::time::sleep(FIRST_PAUSE * 2u32.pow(self.fruitless_attempts.saturating_sub(1))).await;
+        Ok(())
     }
 }
 
@@ -133,13 +175,7 @@ impl Transfer<'_> {
                 request = request.header(IF_RANGE, validator);
             }
         }
-        let response = request.send().await.map_err(|error| {
-            if error.is_redirect() || error.is_builder() || blames_certificate(&error) {
-                self.refused(reason(error))
-            } else {
-                Failure::Passing(reason(error))
-            }
-        })?;
+        let response = request.send().await.map_err(|error| self.remote.failure(error))?;
         let mut response = self.accept(response).await?;
         if let Some(total_bytes) = self.total_bytes {
             let (directory, needed_bytes) =
@@ -174,12 +210,12 @@ impl Transfer<'_> {
             StatusCode::PARTIAL_CONTENT => {
                 let range = response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
                 let Some((first_byte, total_bytes)) = range.and_then(content_range) else {
-                    return Err(self.refused("the server answered with a part and did not say which".into()));
+                    return Err(self.remote.refused("the server answered with a part and did not say which".into()));
                 };
                 let same_length =
                     self.total_bytes.is_none() || total_bytes.is_none() || self.total_bytes == total_bytes;
                 if first_byte != self.done_bytes || !same_length {
-                    return Err(self.refused("the file changed on the server while it was downloaded".into()));
+                    return Err(self.remote.refused("the file changed on the server while it was downloaded".into()));
                 }
                 self.total_bytes = self.total_bytes.or(total_bytes);
                 Ok(response)
@@ -188,11 +224,7 @@ impl Transfer<'_> {
                 self.start_over().await?;
                 Err(Failure::Passing("the server does not have the rest of the file".into()))
             }
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
-                Err(Failure::Passing(answer(response).await))
-            }
-            _ if status.is_server_error() => Err(Failure::Passing(answer(response).await)),
-            _ => Err(self.refused(answer(response).await)),
+            _ => Err(self.remote.unexpected(response).await),
         }
     }
 
@@ -201,10 +233,6 @@ impl Transfer<'_> {
         self.total_bytes = None;
         self.validator = None;
         self.writer.restart().await
-    }
-
-    fn refused(&self, reason: String) -> Failure {
-        Failure::Final(AgentError::Transfer { url: self.remote.name.clone(), reason })
     }
 }
 
@@ -215,7 +243,7 @@ fn validator(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// The first byte and the length of the whole from `bytes 10-19/20`.
-fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
+pub(crate) fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
     let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
     let (first, _) = range.split_once('-')?;
     let total = if total == "*" { None } else { Some(total.parse().ok()?) };

@@ -84,7 +84,7 @@ fn names(volume: &Path, backing: &Path, image: &Path, real_image: &Path) -> bool
 }
 
 /// QEMU keeps shared locks on every image it has open, read-only ones and discs included.
-fn is_open_in_qemu(image: &Path) -> io::Result<bool> {
+pub(crate) fn is_open_in_qemu(image: &Path) -> io::Result<bool> {
     let file = OpenOptions::new().read(true).write(true).open(image)?;
     match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(false),

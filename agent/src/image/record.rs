@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sink::Arrived;
 use crate::storage::{
-    PART_SUFFIX, PartFile, RECORD_SUFFIX, StoragePath, blocking, delete_with_parts, file_error, remove_if_there,
+    CHUNKS_SUFFIX, PART_SUFFIX, RECORD_SUFFIX, StoragePath, blocking, delete_with_parts, file_error, remove_if_there,
 };
 
 /// What is known of an image.
@@ -56,11 +56,17 @@ impl Record {
         Err(AgentError::Corrupt { what: path.display().to_string(), reason })
     }
 
-    /// Puts an image that has arrived in its place, with this record.
-    pub(crate) async fn commit(self, part: PartFile, operation: OperationId) -> Result<ImageFacts, AgentError> {
+    /// Puts an image that has arrived in its place, with this record and the list of its chunks.
+    pub(crate) async fn commit(self, arrived: Arrived, operation: OperationId) -> Result<ImageFacts, AgentError> {
+        let Arrived { part, chunks, .. } = arrived;
         blocking(move || {
             let target = part.target().clone();
-            let committed = part.seal().and_then(|()| self.write(&target, operation)).and_then(|()| part.commit());
+            let listed = match &chunks {
+                Some(chunks) => chunks.write(&target, &self.facts.md5, operation),
+                None => Ok(()),
+            };
+            let sealed = listed.and_then(|()| part.seal()).and_then(|()| self.write(&target, operation));
+            let committed = sealed.and_then(|()| part.commit());
             match committed {
                 Ok(()) => Ok(self.facts),
                 Err(error) => {
@@ -74,17 +80,32 @@ impl Record {
     }
 
     fn write(&self, target: &StoragePath, operation: OperationId) -> Result<(), AgentError> {
-        let path = target.beside(RECORD_SUFFIX);
-        let part = target.beside(&format!(".{operation}{RECORD_SUFFIX}{PART_SUFFIX}"));
         let json =
             serde_json::to_vec_pretty(self).map_err(|error| AgentError::Internal { reason: error.to_string() })?;
-        let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part).and_then(|mut file| {
-            file.write_all(&json)?;
-            file.sync_all()?;
-            fs::rename(&part, &path)
-        });
-        written.map_err(|error| file_error(&path, json.len() as u64, &error))
+        write_beside(target, RECORD_SUFFIX, operation, &json)
     }
+}
+
+/// Puts a file of the agent's own beside an image: there is a whole one or none.
+pub(crate) fn write_beside(
+    target: &StoragePath,
+    suffix: &str,
+    operation: OperationId,
+    bytes: &[u8],
+) -> Result<(), AgentError> {
+    let path = target.beside(suffix);
+    let part = target.beside(&format!(".{operation}{suffix}{PART_SUFFIX}"));
+    let mut options = OpenOptions::new();
+    let written = options.write(true).create(true).truncate(true).mode(0o600).open(&part).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&part, &path)
+    });
+    written.map_err(|error| {
+        // A later attempt removes what cannot be removed now.
+        let _ = fs::remove_file(&part);
+        file_error(&path, bytes.len() as u64, &error)
+    })
 }
 
 /// The facts of an image that has arrived.
@@ -115,6 +136,7 @@ pub(crate) fn beside(path: &Path) -> PathBuf {
 pub(crate) fn delete_image(target: &StoragePath) -> Result<(), AgentError> {
     remove_if_there(target.as_path())?;
     remove_if_there(&target.beside(RECORD_SUFFIX))?;
+    remove_if_there(&target.beside(CHUNKS_SUFFIX))?;
     delete_with_parts(target)
 }
 

@@ -1,15 +1,17 @@
-//! The images of this host's image stores, for other agents.
+//! The images of this host's image stores, and what is offered to a host, for other agents.
+
+mod chunks;
 
 use std::{fs, io::SeekFrom, path::Path};
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Body,
-    extract::Query,
+    extract::{Query, State},
     response::{IntoResponse, Response},
     routing::get,
 };
-use gantry_common::agent::AgentError;
+use gantry_common::{agent::AgentError, role::Role};
 use http::{
     HeaderMap, HeaderValue, StatusCode,
     header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, RANGE},
@@ -20,13 +22,18 @@ use tokio_util::io::ReaderStream;
 
 use super::{
     STORE_MARKER,
+    offer::{Offers, Opened},
     record::{self, Record},
     source::open_regular,
 };
-use crate::storage::{StorageRoot, blocking};
+use crate::storage::{StoragePath, StorageRoot, blocking};
 
 /// Where images are served.
 pub(crate) const PATH: &str = "/v1/images";
+/// Where the digests of their chunks are, one after the other.
+pub(crate) const CHUNKS_PATH: &str = "/v1/images/chunks";
+/// How long the image is that the chunks are of.
+pub(crate) const LENGTH_HEADER: &str = "x-gantry-length";
 const BUFFER_BYTES: usize = 256 << 10;
 
 #[derive(Debug, Deserialize)]
@@ -34,41 +41,67 @@ struct ImageQuery {
     path: String,
 }
 
-pub(crate) fn router() -> Router {
-    Router::new().route(PATH, get(serve))
+pub(crate) fn router(offers: Offers) -> Router {
+    Router::new().route(PATH, get(serve)).route(CHUNKS_PATH, get(chunks::serve)).with_state(offers)
 }
 
-async fn serve(Query(query): Query<ImageQuery>, headers: HeaderMap) -> Response {
-    match blocking(move || find(&query.path)).await {
-        Ok((file, record)) => match send(file, &record, &headers).await {
+async fn serve(
+    State(offers): State<Offers>,
+    role: Option<Extension<Role>>,
+    Query(query): Query<ImageQuery>,
+    headers: HeaderMap,
+) -> Response {
+    let role = role.map(|Extension(role)| role);
+    match blocking(move || find(&offers, role, &query.path)).await {
+        Ok(found) => match send(found.opened, &headers).await {
             Ok(response) => response,
-            Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+            Err(error) => refuse(&error),
         },
-        Err(error) => {
-            let status = match error {
-                AgentError::NotFound { .. } => StatusCode::NOT_FOUND,
-                AgentError::InvalidArgument { .. } => StatusCode::BAD_REQUEST,
-                _ => StatusCode::INTERNAL_SERVER_ERROR,
-            };
-            (status, error.to_string()).into_response()
-        }
+        Err(error) => refuse(&error),
     }
 }
 
+pub(crate) fn refuse(error: &AgentError) -> Response {
+    let status = match error {
+        AgentError::NotFound { .. } => StatusCode::NOT_FOUND,
+        AgentError::InvalidArgument { .. } => StatusCode::BAD_REQUEST,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    (status, error.to_string()).into_response()
+}
+
+/// What may be read, open.
+pub(crate) struct Found {
+    pub(crate) opened: Opened,
+    /// Where it is and what it is, if it is an image of a store.
+    stored: Option<(StoragePath, Record)>,
+}
+
+/// Opens what is offered to the caller at `path`, or the image of a store that is there.
+fn find(offers: &Offers, role: Option<Role>, path: &str) -> Result<Found, AgentError> {
+    if let Some(Role::Host(host)) = role
+        && let Some(opened) = offers.open(Path::new(path), host)
+    {
+        return Ok(Found { opened, stored: None });
+    }
+    find_stored(path)
+}
+
 /// Opens the image at `path`, which must be whole and in an image store. Everything else on this host is not found.
-fn find(path: &str) -> Result<(fs::File, Record), AgentError> {
+pub(crate) fn find_stored(path: &str) -> Result<Found, AgentError> {
     let not_found = || AgentError::NotFound { what: "image".into(), name: path.escape_debug().to_string() };
     let real = fs::canonicalize(path).map_err(|_| not_found())?;
     let store = real.ancestors().skip(1).find(|directory| is_store(directory)).ok_or_else(not_found)?;
     let (Some(store), Some(text)) = (store.to_str(), real.to_str()) else {
         return Err(not_found());
     };
-    StorageRoot::parse("path", store)?.below("path", text)?;
+    let target = StorageRoot::parse("path", store)?.below("path", text)?;
     let record = record::read(&record::beside(&real))?.ok_or_else(not_found)?;
     let file = open_regular(&real)?;
     let length = file.metadata().map_err(|error| AgentError::file(&real, error))?.len();
     if length == record.facts.actual_bytes {
-        return Ok((file, record));
+        let opened = Opened { file, length_bytes: length, md5: record.facts.md5.clone() };
+        return Ok(Found { opened, stored: Some((target, record)) });
     }
     let reason = format!("it has {length} bytes and its record says {}", record.facts.actual_bytes);
     Err(AgentError::Corrupt { what: path.into(), reason })
@@ -78,10 +111,11 @@ fn is_store(directory: &Path) -> bool {
     fs::symlink_metadata(directory.join(STORE_MARKER)).is_ok_and(|metadata| metadata.is_file())
 }
 
-async fn send(file: fs::File, record: &Record, headers: &HeaderMap) -> Result<Response, AgentError> {
+/// Sends the file, or the part of it that is asked for.
+pub(crate) async fn send(opened: Opened, headers: &HeaderMap) -> Result<Response, AgentError> {
     let internal = |error: &dyn std::fmt::Display| AgentError::Internal { reason: error.to_string() };
-    let total_bytes = record.facts.actual_bytes;
-    let tag = HeaderValue::from_str(&format!("\"{}\"", record.facts.md5)).map_err(|error| internal(&error))?;
+    let Opened { file, length_bytes: total_bytes, md5 } = opened;
+    let tag = HeaderValue::from_str(&format!("\"{md5}\"")).map_err(|error| internal(&error))?;
     let same = headers.get(IF_RANGE).is_none_or(|condition| condition == tag);
     let asked = headers.get(RANGE).filter(|_| same).and_then(|range| range.to_str().ok()).and_then(Range::parse);
     let bounds = match asked.map(|range| range.within(total_bytes)) {

@@ -6,7 +6,10 @@ use bytes::Bytes;
 use gantry_common::agent::AgentError;
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use super::digest::{Digests, Hex};
+use super::{
+    chunk::{ChunkList, Chunker},
+    digest::{Digests, Hex},
+};
 use crate::storage::{PartFile, file_error};
 
 /// How many received pieces may wait for the disk.
@@ -17,6 +20,7 @@ const QUEUE: usize = 16;
 pub(crate) struct Sink {
     part: PartFile,
     digests: Digests,
+    chunker: Option<Chunker>,
     length: u64,
 }
 
@@ -26,11 +30,18 @@ pub(crate) struct Arrived {
     pub(crate) part: PartFile,
     pub(crate) length: u64,
     pub(crate) digests: Hex,
+    /// Its chunks, where they were asked for.
+    pub(crate) chunks: Option<ChunkList>,
 }
 
 impl Sink {
     pub(crate) fn new(part: PartFile, digests: Digests) -> Self {
-        Self { part, digests, length: 0 }
+        Self { part, digests, chunker: None, length: 0 }
+    }
+
+    /// Takes note of the image's chunks as well.
+    pub(crate) fn in_chunks(self) -> Self {
+        Self { chunker: Some(Chunker::default()), ..self }
     }
 
     /// The part file.
@@ -51,12 +62,18 @@ impl Sink {
     /// Takes note of `bytes` that are in the file already.
     pub(crate) fn count(&mut self, bytes: &[u8]) {
         self.digests.update(bytes);
+        if let Some(chunker) = &mut self.chunker {
+            chunker.update(bytes);
+        }
         self.length += bytes.len() as u64;
     }
 
     /// Forgets everything.
     fn restart(&mut self) -> Result<(), AgentError> {
         self.digests.reset();
+        if let Some(chunker) = &mut self.chunker {
+            *chunker = Chunker::default();
+        }
         self.length = 0;
         self.set_length()
     }
@@ -68,7 +85,8 @@ impl Sink {
 
     pub(crate) fn finish(self) -> Result<Arrived, AgentError> {
         self.set_length()?;
-        Ok(Arrived { part: self.part, length: self.length, digests: self.digests.finish() })
+        let chunks = self.chunker.map(Chunker::finish);
+        Ok(Arrived { part: self.part, length: self.length, digests: self.digests.finish(), chunks })
     }
 }
 

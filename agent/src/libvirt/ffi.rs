@@ -3,7 +3,8 @@
 #![allow(unsafe_code)]
 
 use std::{
-    ffi::{CStr, c_char, c_int, c_void},
+    ffi::{CStr, CString, c_char, c_int, c_void},
+    os::fd::{FromRawFd, OwnedFd},
     ptr,
     sync::OnceLock,
     thread,
@@ -12,11 +13,11 @@ use std::{
 
 use gantry_common::id::VmUuid;
 use uuid::Uuid;
-use virt::{connect::Connect, error::Error};
+use virt::{connect::Connect, domain::Domain, error::Error};
 use virt_sys as sys;
 
 /// What happened to a domain. It only says that a look is due: the domain may have moved on since.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DomainEvent {
     /// It started, stopped, was suspended, resumed, or crashed.
     Lifecycle(VmUuid),
@@ -24,13 +25,31 @@ pub enum DomainEvent {
     Rebooted(VmUuid),
     /// A disk of its could not be read or written.
     IoError(VmUuid),
+    /// A guest let go of a device, which is gone now.
+    DeviceRemoved {
+        /// The domain.
+        domain: VmUuid,
+        /// libvirt's name of the device.
+        alias: String,
+    },
+    /// A guest refused to let go of a device.
+    DeviceKept {
+        /// The domain.
+        domain: VmUuid,
+        /// libvirt's name of the device.
+        alias: String,
+    },
 }
 
 impl DomainEvent {
     /// The domain's uuid, whoever made it.
-    pub fn domain(self) -> VmUuid {
+    pub fn domain(&self) -> VmUuid {
         match self {
-            Self::Lifecycle(uuid) | Self::Rebooted(uuid) | Self::IoError(uuid) => uuid,
+            Self::Lifecycle(domain)
+            | Self::Rebooted(domain)
+            | Self::IoError(domain)
+            | Self::DeviceRemoved { domain, .. }
+            | Self::DeviceKept { domain, .. } => *domain,
         }
     }
 }
@@ -85,6 +104,19 @@ impl Drop for Connection {
     }
 }
 
+/// A new connection to the domain's first graphics device, a stream socket, whatever that listens on. The device asks
+/// whoever comes this way for no password: libvirt has let them in.
+pub fn open_graphics(domain: &Domain) -> Result<OwnedFd, Error> {
+    // SAFETY: the domain's handle is valid for as long as `domain` lives.
+    let descriptor =
+        unsafe { sys::virDomainOpenGraphicsFD(domain.as_ptr(), 0, sys::VIR_DOMAIN_OPEN_GRAPHICS_SKIPAUTH) };
+    if descriptor < 0 {
+        return Err(Error::last_error());
+    }
+    // SAFETY: libvirt has opened the descriptor for its caller, who is to close it; nothing else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
 type EventHandler = Box<dyn Fn(DomainEvent) + Send + Sync>;
 type CloseHandler = Box<dyn Fn(&'static str) + Send + Sync>;
 
@@ -108,7 +140,10 @@ impl Subscription {
         let mut this = Self { connection, callbacks: Vec::new(), close_registered: false };
         this.register(sys::VIR_DOMAIN_EVENT_ID_LIFECYCLE, lifecycle_event as *const (), on_event.clone())?;
         this.register(sys::VIR_DOMAIN_EVENT_ID_REBOOT, reboot_event as *const (), on_event.clone())?;
-        this.register(sys::VIR_DOMAIN_EVENT_ID_IO_ERROR, io_error_event as *const (), on_event)?;
+        this.register(sys::VIR_DOMAIN_EVENT_ID_IO_ERROR, io_error_event as *const (), on_event.clone())?;
+        let removed = device_removed_event as *const ();
+        this.register(sys::VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, removed, on_event.clone())?;
+        this.register(sys::VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, device_kept_event as *const (), on_event)?;
 
         let handler: *mut CloseHandler = Box::into_raw(Box::new(Box::new(on_close)));
         // SAFETY: `handler` is a live CloseHandler, which `connection_closed` expects; libvirt owns it from here on
@@ -147,7 +182,7 @@ impl Subscription {
     ) -> Result<(), Error> {
         let handler: *mut EventHandler = Box::into_raw(Box::new(Box::new(handler)));
         // SAFETY: libvirt takes every event's callback under one generic type and casts it back to the type that
-        // belongs to `event`; the three callers pair event and callback so. `handler` is a live EventHandler, owned
+        // belongs to `event`; the callers pair event and callback so. `handler` is a live EventHandler, owned
         // by libvirt from here on and given to `free_event_handler` exactly once. A null domain means any domain.
         let id = unsafe {
             let callback = std::mem::transmute::<*const (), sys::virConnectDomainEventGenericCallback>(callback);
@@ -186,7 +221,7 @@ impl Drop for Subscription {
 
 /// # Safety
 /// libvirt calls it with a valid domain and the `EventHandler` given at registration.
-unsafe fn deliver(domain: sys::virDomainPtr, opaque: *mut c_void, event: impl Fn(VmUuid) -> DomainEvent) {
+unsafe fn deliver(domain: sys::virDomainPtr, opaque: *mut c_void, event: impl FnOnce(VmUuid) -> DomainEvent) {
     let mut bytes = [0u8; sys::VIR_UUID_BUFLEN as usize];
     // SAFETY: the domain is valid for the duration of the callback, and the buffer has the length libvirt writes.
     if unsafe { sys::virDomainGetUUID(domain, bytes.as_mut_ptr()) } == 0 {
@@ -225,6 +260,32 @@ unsafe extern "C" fn io_error_event(
     unsafe { deliver(domain, opaque, DomainEvent::IoError) };
 }
 
+unsafe extern "C" fn device_removed_event(
+    _: sys::virConnectPtr,
+    domain: sys::virDomainPtr,
+    alias: *const c_char,
+    opaque: *mut c_void,
+) {
+    // SAFETY: libvirt's alias is a string that lives as long as the callback; the rest is as libvirt calls it.
+    unsafe {
+        let alias = CStr::from_ptr(alias).to_string_lossy();
+        deliver(domain, opaque, |domain| DomainEvent::DeviceRemoved { domain, alias: alias.into_owned() });
+    }
+}
+
+unsafe extern "C" fn device_kept_event(
+    _: sys::virConnectPtr,
+    domain: sys::virDomainPtr,
+    alias: *const c_char,
+    opaque: *mut c_void,
+) {
+    // SAFETY: libvirt's alias is a string that lives as long as the callback; the rest is as libvirt calls it.
+    unsafe {
+        let alias = CStr::from_ptr(alias).to_string_lossy();
+        deliver(domain, opaque, |domain| DomainEvent::DeviceKept { domain, alias: alias.into_owned() });
+    }
+}
+
 unsafe extern "C" fn connection_closed(_: sys::virConnectPtr, reason: c_int, opaque: *mut c_void) {
     let reason = match reason as sys::virConnectCloseReason {
         sys::VIR_CONNECT_CLOSE_REASON_EOF => "libvirtd closed the connection",
@@ -245,6 +306,16 @@ unsafe extern "C" fn free_event_handler(opaque: *mut c_void) {
 unsafe extern "C" fn free_close_handler(opaque: *mut c_void) {
     // SAFETY: `opaque` came from `Box::into_raw` in `Subscription::new`, and libvirt calls this once.
     drop(unsafe { Box::from_raw(opaque.cast::<CloseHandler>()) });
+}
+
+/// Asks the guest of a running domain to let go of the device that libvirt calls `alias`. It answers before the guest
+/// does: [`DomainEvent::DeviceRemoved`] and [`DomainEvent::DeviceKept`] tell the end.
+pub fn ask_to_release_device(domain: &Domain, alias: &str) -> Result<(), Error> {
+    // libvirt finds no device under half a name.
+    let alias = CString::new(alias).unwrap_or_default();
+    // SAFETY: the domain is valid, and the string ends in a NUL and outlives the call.
+    let code = unsafe { sys::virDomainDetachDeviceAlias(domain.as_ptr(), alias.as_ptr(), sys::VIR_DOMAIN_AFFECT_LIVE) };
+    if code < 0 { Err(Error::last_error()) } else { Ok(()) }
 }
 
 /// One domain's part of a bulk statistics call.

@@ -1,6 +1,7 @@
 //! The transport: HTTP/2 with mutual TLS. The management node commands and follows the events; other hosts' agents may
 //! only read images.
 
+mod consoles;
 pub mod events;
 pub mod identity;
 pub mod keys;
@@ -43,6 +44,11 @@ const DRAIN_GRACE: Duration = Duration::from_secs(8);
 /// How long connections may take to close when the agent stops.
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
 
+/// What may be under way to this agent of one stream, and of all streams of a connection together. A stream that is not
+/// read, such as a console's whose guest hangs, must leave room for the others.
+const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+const CONNECTION_WINDOW_BYTES: u32 = 2 * STREAM_WINDOW_BYTES * consoles::MOST as u32;
+
 /// Serves one host's agent.
 pub struct Server {
     identity: Arc<Identity>,
@@ -76,6 +82,7 @@ impl Server {
             agent,
             identity: Arc::clone(&identity),
             operations: operations.clone(),
+            consoles: consoles::Places::default(),
             stopping: stop_streams.clone(),
         };
         let router = routes::router(node, peer_routes);
@@ -187,7 +194,10 @@ impl Connection {
             .timer(TokioTimer::new())
             .keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE)
-            .max_concurrent_streams(1024);
+            .max_concurrent_streams(1024)
+            .enable_connect_protocol()
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
         let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
         tokio::pin!(connection);
         let mut stopping = false;

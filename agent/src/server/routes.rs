@@ -8,13 +8,13 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{connect, get, post},
 };
 use bytes::Bytes;
 use gantry_common::{
     agent::{
         AgentError, CancelOperation, Command, HostAgent, InstallCertificate, OPERATION_HEADER, RequestCertificate,
-        dispatch,
+        console_path, dispatch,
     },
     id::OperationId,
     role::Role,
@@ -23,7 +23,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    events,
+    consoles, events,
     identity::Identity,
     operations::{Operations, Outcome, RequestDigest},
 };
@@ -40,7 +40,9 @@ pub struct Node {
     pub identity: Arc<Identity>,
     /// Its commands.
     pub operations: Operations,
-    /// Cancelled when the event streams shall end.
+    /// The consoles that may be open.
+    pub consoles: consoles::Places,
+    /// Cancelled when the event streams and consoles shall end.
     pub stopping: CancellationToken,
 }
 
@@ -49,6 +51,7 @@ pub fn router(state: Node, peer_routes: Router) -> Router {
     let node_routes = Router::new()
         .route("/v1/commands/{name}", post(command))
         .route("/v1/events", get(stream))
+        .route(&console_path("{vm}"), connect(consoles::console))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .route_layer(middleware::from_fn(only_the_node))
         .with_state(state);
@@ -83,12 +86,17 @@ async fn command(State(node): State<Node>, Path(name): Path<String>, headers: He
         Ok(operation) => node.carry_out(operation, name, body).await,
         Err(error) => Err(error),
     };
-    let (status, body) = match outcome {
-        Ok(reply) => (StatusCode::OK, reply),
-        // An error of strings and numbers cannot fail to be written; were it to, its text is still told.
-        Err(error) => (status(&error), encode(&error).unwrap_or_else(|error| error.to_string().into())),
-    };
-    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+    match outcome {
+        Ok(reply) => (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], reply).into_response(),
+        Err(error) => failure(&error),
+    }
+}
+
+/// The answer that tells why something was not done.
+pub fn failure(error: &AgentError) -> Response {
+    // An error of strings and numbers cannot fail to be written; were it to, its text is still told.
+    let body = encode(error).unwrap_or_else(|error| error.to_string().into());
+    (status(error), [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 fn operation_id(headers: &HeaderMap) -> Result<OperationId, AgentError> {

@@ -24,6 +24,11 @@ impl PathLocks {
         call.cancelled.run_until_cancelled(lock).await.ok_or(AgentError::Cancelled)
     }
 
+    /// Takes `path` if nobody else holds it now.
+    pub(crate) fn try_exclusive(&self, path: &Path) -> Option<OwnedRwLockWriteGuard<()>> {
+        self.of(path).try_write_owned().ok()
+    }
+
     /// Waits until nobody holds `path` alone.
     ///
     /// # Errors

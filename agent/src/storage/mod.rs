@@ -16,16 +16,23 @@ mod volume;
 pub(crate) mod tests;
 
 use gantry_common::agent::{
-    AgentError, Call, CreateVolume, DeleteVolume, MeasureVolume, OpenStorage, StorageCapacity, VolumeSize,
+    AgentError, Call, CreateVolume, DeleteVolume, MeasureVolume, OpenStorage, ResizeVolume, StorageCapacity, VolumeSize,
 };
 
 pub use self::locks::PathLocks;
 pub(crate) use self::{
     blocking::blocking,
+    part::{PartFile, delete_with_parts, open_parts, remove_if_there, remove_parts},
     part::{PartFile, delete_with_parts, remove_if_there, remove_parts},
+    path::{CHUNKS_SUFFIX, PART_SUFFIX, RECORD_SUFFIX, StoragePath, StorageRoot, is_system_path},
     path::{PART_SUFFIX, RECORD_SUFFIX, StoragePath, StorageRoot, is_system_path},
     qemu_img::QemuImg,
+    qemu_img::{QemuImg, ran_out_of_space},
+    space::{capacity, file_error, no_space, require_bytes},
+    space::{capacity, file_error, require_bytes},
     space::{file_error, require_bytes},
+    volume::{asked_bytes, smaller_than_it_is},
+    volume::{backing_format, measure as measure_volume},
 };
 use crate::vm::nvram_path;
 
@@ -66,6 +73,12 @@ impl Storages {
             delete_with_parts(&path)
         })
         .await
+    }
+
+    /// Makes a volume larger that no VM has open. One that has the size is left as it is.
+    pub async fn resize_volume(&self, call: &Call, command: ResizeVolume) -> Result<(), AgentError> {
+        let task = tokio::spawn(volume::resize(self.locks.clone(), call.clone(), command));
+        task.await.map_err(|error| AgentError::Internal { reason: error.to_string() })?
     }
 
     /// How large a volume is. Works while a VM has it open.

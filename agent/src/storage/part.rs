@@ -12,6 +12,7 @@ use std::{
 };
 
 use gantry_common::{agent::AgentError, id::OperationId};
+use nix::fcntl::OFlag;
 
 use super::{
     path::{PART_SUFFIX, StoragePath},
@@ -109,20 +110,33 @@ pub(crate) fn delete_with_parts(target: &StoragePath) -> Result<(), AgentError> 
 
 /// Removes the unfinished files of earlier attempts at `target`.
 pub(crate) fn remove_parts(target: &StoragePath) -> Result<(), AgentError> {
+    parts(target)?.iter().try_for_each(|part| remove_if_there(part))
+}
+
+/// Opens the unfinished files of earlier attempts at `target`, which hold what these had got before they were killed.
+pub(crate) fn open_parts(target: &StoragePath) -> Result<Vec<File>, AgentError> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(OFlag::O_NOFOLLOW.bits());
+    // One that cannot be opened is no help.
+    Ok(parts(target)?.iter().filter_map(|part| options.open(part).ok()).collect())
+}
+
+fn parts(target: &StoragePath) -> Result<Vec<PathBuf>, AgentError> {
     let directory = target.parent();
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(AgentError::file(directory, error)),
     };
     let name = target.as_path().file_name().unwrap_or_default();
+    let mut parts = Vec::new();
     for entry in entries {
         let entry = entry.map_err(|error| AgentError::file(directory, error))?;
         if is_part_of(&entry.file_name(), name) {
-            remove_if_there(&entry.path())?;
+            parts.push(entry.path());
         }
     }
-    Ok(())
+    Ok(parts)
 }
 
 fn is_part_of(candidate: &OsStr, name: &OsStr) -> bool {

@@ -23,6 +23,7 @@ const MAX_PATH_BYTES: usize = 1024;
 /// The suffixes of the agent's own files beside a volume or image.
 pub(crate) const PART_SUFFIX: &str = ".part";
 pub(crate) const RECORD_SUFFIX: &str = ".json";
+pub(crate) const CHUNKS_SUFFIX: &str = ".chunks";
 
 /// The directory of a storage: an absolute, normalised path outside the system's own directories.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,8 +83,12 @@ impl StorageRoot {
         if path == self.path || !path.starts_with(&self.path) {
             return Err(AgentError::invalid(field, text, format!("use a path below {root}")));
         }
-        if [PART_SUFFIX, RECORD_SUFFIX].iter().any(|suffix| text.ends_with(suffix)) {
-            return Err(AgentError::invalid(field, text, "names ending in .part or .json are the agent's own"));
+        if [PART_SUFFIX, RECORD_SUFFIX, CHUNKS_SUFFIX].iter().any(|suffix| text.ends_with(suffix)) {
+            return Err(AgentError::invalid(
+                field,
+                text,
+                "names ending in .part, .json or .chunks are the agent's own",
+            ));
         }
         if let Some(real_root) = &self.real {
             self.refuse_links_outward(field, &path, real_root)?;

@@ -1,14 +1,22 @@
 //! `qemu-img`, run with an argument vector and a deadline.
 
-use std::{ffi::OsStr, io::ErrorKind, path::Path, process::Stdio, time::Duration};
+use std::{
+    ffi::OsStr,
+    io::{self, ErrorKind},
+    path::Path,
+    process::Stdio,
+    time::Duration,
+};
 
 use gantry_common::agent::AgentError;
 use serde::Deserialize;
-use tokio::{process::Command, time::timeout};
+use tokio::{io::AsyncReadExt, process::Command, time::timeout};
 
 const PROGRAM: &str = "qemu-img";
 /// Checking reads every table of an image; the other calls take milliseconds.
 const DEADLINE: Duration = Duration::from_secs(600);
+/// `qemu-img convert` tells each percent that it has done; one of a large volume on a slow disk takes its time.
+const CONVERT_SILENCE: Duration = Duration::from_secs(3600);
 const MAX_STDERR_BYTES: usize = 2000;
 
 /// What `qemu-img info` says about a file.
@@ -40,6 +48,76 @@ impl QemuImg {
         run(&arguments, &[0]).await.map(drop)
     }
 
+    /// Makes the qcow2 image at `path` larger. It fails while QEMU has it open.
+    pub(crate) async fn resize(path: &Path, bytes: u64) -> Result<(), AgentError> {
+        let bytes = bytes.to_string();
+        let mut arguments: Vec<_> = ["resize", "-q", "-f", "qcow2"].map(OsStr::new).into();
+        arguments.extend([path.as_os_str(), OsStr::new(&bytes)]);
+        run(&arguments, &[0]).await.map(drop)
+    }
+
+    /// Has the qcow2 image at `path` stand on another file with the same content as the one it stands on.
+    pub(crate) async fn rebase(path: &Path, backing: &Path, format: &str) -> Result<(), AgentError> {
+        let mut arguments: Vec<&OsStr> =
+            ["rebase", "-q", "-u", "-f", "qcow2", "-F", format, "-b"].map(OsStr::new).into();
+        arguments.extend([backing.as_os_str(), path.as_os_str()]);
+        run(&arguments, &[0]).await.map(drop)
+    }
+
+    /// Makes a qcow2 image in place of the file at `target` that holds all of the volume at `source`, whatever that stands on.
+    /// Tells meanwhile how far it is, in percent. Dropped, it ends.
+    pub(crate) async fn convert(source: &Path, target: &Path, progress: impl Fn(f64)) -> Result<(), AgentError> {
+        let mut arguments: Vec<_> = ["convert", "-p", "-f", "qcow2", "-O", "qcow2"].map(OsStr::new).into();
+        arguments.extend([source.as_os_str(), target.as_os_str()]);
+        let mut command = prepare(&arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(not_started)?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let told = async {
+            let (Some(mut stdout), mut text) = (stdout, [0; 1024]) else { return Ok(()) };
+            loop {
+                match timeout(CONVERT_SILENCE, stdout.read(&mut text)).await {
+                    Ok(Ok(0) | Err(_)) => return Ok(()),
+                    Ok(Ok(length)) => {
+                        let text = String::from_utf8_lossy(text.get(..length).unwrap_or_default());
+                        if let Some(percent) = last_percent(&text) {
+                            progress(percent);
+                        }
+                    }
+                    Err(_) => return Err(timed_out(CONVERT_SILENCE)),
+                }
+            }
+        };
+        let said = async {
+            let mut text = Vec::new();
+            if let Some(stderr) = stderr {
+                // What cannot be read is not told; the exit status is.
+                let _ = stderr.take(MAX_STDERR_BYTES as u64 * 8).read_to_end(&mut text).await;
+            }
+            text
+        };
+        let (told, said) = tokio::join!(told, said);
+        told?;
+        let status = child.wait().await.map_err(|error| failure("a lost process", &error.to_string()))?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(failure(&status.to_string(), String::from_utf8_lossy(&said).trim()))
+    }
+
+    /// The bytes that a self-contained copy of the volume at `path` takes.
+    pub(crate) async fn flat_bytes(path: &Path) -> Result<u64, AgentError> {
+        #[derive(Deserialize)]
+        struct Measured {
+            required: u64,
+        }
+        let mut arguments: Vec<_> = ["measure", "--output=json", "-f", "qcow2", "-O", "qcow2"].map(OsStr::new).into();
+        arguments.push(path.as_os_str());
+        let stdout = run(&arguments, &[0]).await?;
+        serde_json::from_slice::<Measured>(&stdout)
+            .map(|measured| measured.required)
+            .map_err(|error| AgentError::Internal { reason: format!("the output of qemu-img measure: {error}") })
+    }
+
     /// Looks at the image at `path`, which is taken to be of `format`. Works while QEMU has it open.
     pub(crate) async fn info(path: &Path, format: &str) -> Result<Self, AgentError> {
         let [info, options @ ..] = ["info", "-U", "--output=json", "-f", format].map(OsStr::new);
@@ -59,20 +137,36 @@ impl QemuImg {
 }
 
 async fn run(arguments: &[&OsStr], accepted: &[i32]) -> Result<Vec<u8>, AgentError> {
-    let mut command = Command::new(PROGRAM);
-    command.args(arguments).env("LC_ALL", "C").stdin(Stdio::null()).kill_on_drop(true);
-    let output = timeout(DEADLINE, command.output())
-        .await
-        .map_err(|_| AgentError::Timeout { operation: PROGRAM.into(), seconds: DEADLINE.as_secs() })?
-        .map_err(|error| match error.kind() {
-            ErrorKind::NotFound => failure("a missing program", "install qemu-utils (Debian) or qemu-img (Red Hat)"),
-            _ => failure("a failed start", &error.to_string()),
-        })?;
+    let output =
+        timeout(DEADLINE, prepare(arguments).output()).await.map_err(|_| timed_out(DEADLINE))?.map_err(not_started)?;
     if output.status.code().is_some_and(|code| accepted.contains(&code)) {
         return Ok(output.stdout);
     }
     let stderr = String::from_utf8_lossy(&output.stderr);
     Err(failure(&output.status.to_string(), stderr.trim()))
+}
+
+fn prepare(arguments: &[&OsStr]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments).env("LC_ALL", "C").stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+fn timed_out(deadline: Duration) -> AgentError {
+    AgentError::Timeout { operation: PROGRAM.into(), seconds: deadline.as_secs() }
+}
+
+fn not_started(error: io::Error) -> AgentError {
+    match error.kind() {
+        ErrorKind::NotFound => failure("a missing program", "install qemu-utils (Debian) or qemu-img (Red Hat)"),
+        _ => failure("a failed start", &error.to_string()),
+    }
+}
+
+/// How far it is, from text such as `(12.50/100%)` of which the last is the newest.
+fn last_percent(text: &str) -> Option<f64> {
+    let (before, _) = text.rsplit_once("/100%")?;
+    before.rsplit_once('(')?.1.trim().parse().ok()
 }
 
 fn failure(status: &str, stderr: &str) -> AgentError {
@@ -99,5 +193,12 @@ mod tests {
         let text = format!("{}end", "ä".repeat(5000));
         let AgentError::Program { stderr, .. } = failure("exit status: 1", &text) else { panic!() };
         assert!(stderr.ends_with("end") && stderr.len() <= MAX_STDERR_BYTES);
+    }
+
+    #[test]
+    fn the_newest_percentage_counts() {
+        assert_eq!(last_percent("    (0.00/100%)\r    (12.50/100%)\r"), Some(12.5));
+        assert_eq!(last_percent("    (100.00/100%)\r    (1"), Some(100.0));
+        assert_eq!(last_percent("(1"), None);
     }
 }

@@ -155,6 +155,31 @@ async fn another_volume_at_the_path_is_left_alone_and_both_are_named() {
 }
 
 #[tokio::test]
+async fn a_volume_grows_and_never_shrinks() {
+    let root = tempfile::tempdir().unwrap();
+    let path = volume_path(root.path());
+    let storages = storages();
+    let resize = |size_bytes| ResizeVolume {
+        volume: VolumeUuid::random(),
+        root: root.path().display().to_string(),
+        path: path.display().to_string(),
+        size_bytes,
+        vm: None,
+    };
+    let absent = storages.resize_volume(&call(), resize(GIB)).await.unwrap_err();
+    assert!(matches!(absent, AgentError::NotFound { .. }), "{absent:?}");
+    storages.create_volume(&call(), create(root.path(), &path, GIB, None)).await.unwrap();
+    for _ in 0..2 {
+        storages.resize_volume(&call(), resize(3 * GIB - 1)).await.unwrap();
+        let measure = MeasureVolume { root: root.path().display().to_string(), path: path.display().to_string() };
+        assert_eq!(storages.measure_volume(&call(), measure).await.unwrap().size_bytes, 3 * GIB);
+    }
+    let error = storages.resize_volume(&call(), resize(2 * GIB)).await.unwrap_err();
+    let AgentError::InvalidArgument { remedy, .. } = error else { panic!("{error:?}") };
+    assert!(remedy.contains(&(3 * GIB).to_string()), "{remedy}");
+}
+
+#[tokio::test]
 async fn callers_at_once_make_one_volume() {
     let root = tempfile::tempdir().unwrap();
     let path = volume_path(root.path());

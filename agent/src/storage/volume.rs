@@ -7,7 +7,7 @@ use std::{
 };
 
 use gantry_common::{
-    agent::{AgentError, Call, CreateVolume, VolumeSize},
+    agent::{AgentError, Call, CreateVolume, ResizeVolume, VolumeSize},
     id::OperationId,
 };
 
@@ -74,6 +74,33 @@ pub(crate) async fn create(locks: PathLocks, call: Call, command: CreateVolume) 
     }
 }
 
+/// See [`super::Storages::resize_volume`].
+pub(crate) async fn resize(locks: PathLocks, call: Call, command: ResizeVolume) -> Result<(), AgentError> {
+    let wanted_bytes = asked_bytes(command.size_bytes, false)?;
+    let path = prove(command.root, command.path).await?;
+    let _alone = locks.exclusive(&call, path.as_path()).await?;
+    let now_bytes = measure(&path).await?.size_bytes;
+    if wanted_bytes < now_bytes {
+        return Err(smaller_than_it_is(command.size_bytes, now_bytes));
+    }
+    if wanted_bytes == now_bytes {
+        return Ok(());
+    }
+    let needed_bytes = wanted_bytes / BYTES_PER_TABLE_ENTRY * 8;
+    QemuImg::resize(path.as_path(), wanted_bytes)
+        .await
+        .map_err(|error| if ran_out_of_space(&error) { no_space(path.as_path(), needed_bytes) } else { error })
+}
+
+/// Volumes only grow: what would be cut off may be a file system's.
+pub(crate) fn smaller_than_it_is(asked_bytes: u64, now_bytes: u64) -> AgentError {
+    AgentError::invalid(
+        "size_bytes",
+        asked_bytes,
+        format!("the volume has {now_bytes} bytes and cannot become smaller"),
+    )
+}
+
 /// The size and the space on disk of the volume at `path`.
 pub(crate) async fn measure(path: &StoragePath) -> Result<VolumeSize, AgentError> {
     let file = path.clone();
@@ -89,7 +116,8 @@ impl From<QemuImg> for VolumeSize {
     }
 }
 
-fn asked_bytes(size_bytes: u64, has_backing: bool) -> Result<u64, AgentError> {
+/// The size that a volume gets which is asked for with `size_bytes`: whole sectors.
+pub(crate) fn asked_bytes(size_bytes: u64, has_backing: bool) -> Result<u64, AgentError> {
     if size_bytes > MAX_SIZE_BYTES {
         return Err(AgentError::invalid("size_bytes", size_bytes, format!("use at most {MAX_SIZE_BYTES} (2 PiB)")));
     }
@@ -108,7 +136,7 @@ async fn measure_backing(path: StoragePath) -> Result<Backing, AgentError> {
 
 /// The format of a backing file. Its first bytes can be believed: no guest writes to a backing file, and a raw image that
 /// starts like another format is refused when it is added.
-fn backing_format(path: &Path) -> Result<&'static str, AgentError> {
+pub(crate) fn backing_format(path: &Path) -> Result<&'static str, AgentError> {
     let mut magic = [0; QCOW2_MAGIC.len()];
     match File::open(path).and_then(|mut file| file.read_exact(&mut magic)) {
         Ok(()) if magic == QCOW2_MAGIC => Ok("qcow2"),

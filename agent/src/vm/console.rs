@@ -1,19 +1,36 @@
-//! Where a VM's VNC console listens.
+//! A VM's VNC console: connections to it, and its port, where it has one.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, os::unix::net::UnixStream as StdUnixStream, time::Duration};
 
 use gantry_common::{
     agent::{AgentError, ConsoleAddress, VmState},
     id::VmUuid,
 };
+use tokio::net::UnixStream;
 
 use super::{Host, look::find_ours, wrong_state};
-use crate::libvirt::failed;
+use crate::libvirt::{failed, ffi};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// The console's address, which libvirt chose when the VM started.
-pub async fn address(host: &Host, vm: VmUuid) -> Result<ConsoleAddress, AgentError> {
+/// Opens a connection to the console, which no other program of the host can reach.
+pub async fn open(host: &Host, vm: VmUuid) -> Result<UnixStream, AgentError> {
+    const OPERATION: &str = "virDomainOpenGraphicsFD";
+    let descriptor = host
+        .commands
+        .call_on(vm, OPERATION, DEADLINE, move |connection| {
+            let Some(domain) = find_ours(connection, vm)? else { return Ok(None) };
+            ffi::open_graphics(&domain).map(Some).map_err(failed(OPERATION))
+        })
+        .await?
+        .ok_or_else(|| not_running(vm))?;
+    let stream = StdUnixStream::from(descriptor);
+    let stream = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream));
+    stream.map_err(|error| AgentError::Internal { reason: format!("the console's socket: {error}") })
+}
+
+/// The console's port, which libvirt chose when the VM started, if it has one.
+pub async fn address(host: &Host, vm: VmUuid) -> Result<Option<ConsoleAddress>, AgentError> {
     let xml = host
         .observer
         .executor()
@@ -22,11 +39,15 @@ pub async fn address(host: &Host, vm: VmUuid) -> Result<ConsoleAddress, AgentErr
             domain.get_xml_desc(0).map(Some).map_err(failed("virDomainGetXMLDesc"))
         })
         .await?
-        .ok_or_else(|| wrong_state(vm, VmState::Absent, "start it"))?;
-    vnc(&xml).ok_or_else(|| AgentError::NotFound { what: "VNC console".into(), name: vm.to_string() })
+        .ok_or_else(|| not_running(vm))?;
+    Ok(port(&xml))
 }
 
-fn vnc(xml: &str) -> Option<ConsoleAddress> {
+fn not_running(vm: VmUuid) -> AgentError {
+    wrong_state(vm, VmState::Absent, "start it")
+}
+
+fn port(xml: &str) -> Option<ConsoleAddress> {
     let document = roxmltree::Document::parse(xml).ok()?;
     let graphics =
         document.descendants().find(|node| node.has_tag_name("graphics") && node.attribute("type") == Some("vnc"))?;
@@ -44,16 +65,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_address_is_read_from_the_live_xml() {
+    fn the_port_is_read_from_the_live_xml() {
         let xml = "<domain><devices><graphics type='spice' port='1'/><graphics type='vnc' port='5903' autoport='yes' \
                    listen='10.0.0.1'><listen type='address' address='10.0.0.1'/></graphics></devices></domain>";
-        let address = vnc(xml).unwrap();
+        let address = port(xml).unwrap();
         assert_eq!((address.listen.to_string().as_str(), address.port), ("10.0.0.1", 5903));
     }
 
     #[test]
-    fn a_console_without_a_port_yet_is_no_console() {
-        assert_eq!(vnc("<domain><graphics type='vnc' port='-1' listen='::1'/></domain>"), None);
-        assert_eq!(vnc("<domain/>"), None);
+    fn a_console_that_listens_nowhere_has_no_port() {
+        assert_eq!(port("<domain><graphics type='vnc'><listen type='none'/></graphics></domain>"), None);
+        assert_eq!(port("<domain><graphics type='vnc' port='-1' listen='::1'/></domain>"), None);
+        assert_eq!(port("<domain/>"), None);
     }
 }

@@ -3,7 +3,8 @@
 //! A command takes its VM's turn, looks, acts, and looks again; what it answers is that last look. Domains are
 //! transient: one that ended is gone, and a host that restarts starts none of them by itself.
 //!
-//! - `start`, `stop`, `pause`, `console`: the commands
+//! - `start`, `stop`, `pause`, `console`, `disks`: the commands
+//! - `devices`: how the devices of a VM that runs are changed
 //! - `observer`, `look`, `state`: numbered looks, and what they see
 //! - `watch`: follows libvirt's events, and libvirtd's absence
 //! - `turn`: one command per VM at a time
@@ -11,6 +12,9 @@
 
 mod attachments;
 mod console;
+mod devices;
+mod disks;
+mod files;
 mod look;
 mod observer;
 mod pause;
@@ -23,17 +27,27 @@ mod tests;
 mod turn;
 mod watch;
 
-use std::{future::Future, path::PathBuf, sync::Arc};
+use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use gantry_common::{
-    agent::{AgentError, ConsoleAddress, Event, HostFacts, Observation, Snapshot, StopMode, VmSpec, VmState},
-    id::VmUuid,
+    agent::{
+        AgentError, ConsoleAddress, Disk, Event, HostFacts, Observation, Platform, Snapshot, StopMode, VmSpec, VmState,
+    },
+    id::{VmUuid, VolumeUuid},
 };
-use tokio::sync::{broadcast, mpsc};
+use tokio::{
+    net::UnixStream,
+    sync::{broadcast, mpsc},
+};
 
 pub use self::start::nvram_path;
-use self::{attachments::Attachments, observer::Observer, turn::Turns};
+use self::{
+    attachments::Attachments,
+    devices::{DeviceName, Removals},
+    observer::Observer,
+    turn::Turns,
+};
 use crate::{
     host,
     libvirt::{EventConnection, Executor, SYSTEM_URI, acceleration, domain_xml::Hypervisor},
@@ -74,6 +88,8 @@ pub struct Settings {
     pub attachments: PathBuf,
     /// The directory in which the guests' serial lines are recorded.
     pub serial_logs: PathBuf,
+    /// How long a guest has to let go of a device.
+    pub device_patience: Duration,
 }
 
 impl Default for Settings {
@@ -82,6 +98,8 @@ impl Default for Settings {
             uri: SYSTEM_URI.into(),
             attachments: "/run/gantry/vms".into(),
             serial_logs: "/var/log/gantry/serial".into(),
+            // A busy guest under emulation takes seconds; one without a system never answers.
+            device_patience: Duration::from_secs(40),
         }
     }
 }
@@ -98,6 +116,7 @@ struct Host {
     attachments: Attachments,
     networks: Arc<dyn GuestNetworks>,
     turns: Turns,
+    removals: Removals,
     connection: EventConnection,
 }
 
@@ -129,6 +148,7 @@ impl VirtualMachines {
             attachments: Attachments::in_directory(settings.attachments.clone()),
             networks,
             turns: Turns::default(),
+            removals: Removals::default(),
             connection: EventConnection::keep(&settings.uri, events),
             settings,
         });
@@ -186,14 +206,56 @@ impl VirtualMachines {
         .await
     }
 
+    /// Attaches a data disk to the running VM. One that is attached already is left as it is.
+    pub async fn attach_disk(&self, vm: VmUuid, platform: Platform, disk: Disk) -> Result<(), AgentError> {
+        self.run(async move |host| {
+            let turn = Arc::new(host.turns.of(vm).await);
+            disks::attach(&host, &turn, vm, platform, disk).await
+        })
+        .await
+    }
+
+    /// Detaches a volume's disk from the VM and answers when the guest has let go of it. A disk that is not there, or a
+    /// VM that does not run, is a success.
+    pub async fn detach_disk(&self, vm: VmUuid, volume: VolumeUuid) -> Result<(), AgentError> {
+        self.run(async move |host| {
+            let turn = Arc::new(host.turns.of(vm).await);
+            devices::detach(&host, &turn, vm, &DeviceName::Volume(volume)).await
+        })
+        .await
+    }
+
+    /// Makes a volume's disk larger: by QEMU where the VM runs with it, else `at_rest`, during which the VM does not start.
+    pub async fn resize_disk(
+        &self,
+        vm: VmUuid,
+        volume: VolumeUuid,
+        size_bytes: u64,
+        at_rest: impl Future<Output = Result<(), AgentError>> + Send + 'static,
+    ) -> Result<(), AgentError> {
+        self.run(async move |host| {
+            let _turn = host.turns.of(vm).await;
+            match disks::find(&host, vm, volume).await? {
+                Some(target) => disks::resize(&host, vm, target, size_bytes).await,
+                None => at_rest.await,
+            }
+        })
+        .await
+    }
+
     /// Looks at the VM now.
     pub async fn observe(&self, vm: VmUuid) -> Result<Observation, AgentError> {
         self.0.observer.observe(vm).await
     }
 
-    /// Where the VM's console is reached.
-    pub async fn console_address(&self, vm: VmUuid) -> Result<ConsoleAddress, AgentError> {
+    /// Where VNC viewers reach the VM's console, if it has a port for them.
+    pub async fn console_address(&self, vm: VmUuid) -> Result<Option<ConsoleAddress>, AgentError> {
         console::address(&self.0, vm).await
+    }
+
+    /// Opens the VM's console, whether it has a port or not.
+    pub async fn open_console(&self, vm: VmUuid) -> Result<UnixStream, AgentError> {
+        console::open(&self.0, vm).await
     }
 
     /// Everything there is to see now. To miss nothing, subscribe to the event sink before.
@@ -212,10 +274,10 @@ impl VirtualMachines {
     }
 
     /// Carries a command through even when its caller goes away in the middle: what is half done would stay so.
-    async fn run<F: Future<Output = Result<Observation, AgentError>> + Send + 'static>(
+    async fn run<T: Send + 'static, F: Future<Output = Result<T, AgentError>> + Send + 'static>(
         &self,
         command: impl FnOnce(Arc<Host>) -> F,
-    ) -> Result<Observation, AgentError> {
+    ) -> Result<T, AgentError> {
         tokio::spawn(command(self.0.clone()))
             .await
             .unwrap_or_else(|error| Err(AgentError::Internal { reason: format!("a VM command failed: {error}") }))
@@ -231,6 +293,7 @@ impl std::fmt::Debug for VirtualMachines {
 impl Host {
     /// Takes away what the ended VM had attached. Call it in the VM's turn.
     async fn release(&self, vm: VmUuid) -> Result<(), AgentError> {
+        self.removals.forget_vm(vm);
         self.networks.detach_vm(vm).await?;
         self.attachments.forget(vm)
     }

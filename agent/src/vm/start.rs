@@ -1,10 +1,8 @@
 //! Starting a VM: networks first, then the domain; whatever fails takes back what came before it.
 
 use std::{
-    collections::BTreeSet,
-    fs,
-    io::{self, ErrorKind},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    fs, io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -14,11 +12,9 @@ use gantry_common::{
     agent::{AgentError, Observation, VmSpec, VmState},
     id::VmUuid,
 };
-use nix::{errno::Errno, fcntl::OFlag};
-use tokio::time::timeout;
 use virt::domain::Domain;
 
-use super::{Host, look::Sight, stop::destroy, turn::Turn, wrong_state};
+use super::{Host, files, look::Sight, stop::destroy, turn::Turn, wrong_state};
 use crate::libvirt::{
     domain_xml::{self, Placement},
     failed,
@@ -26,8 +22,6 @@ use crate::libvirt::{
 
 /// libvirt gives QEMU half a minute to answer, and more where it has a lot of memory to prepare.
 const CREATE_DEADLINE: Duration = Duration::from_secs(120);
-/// Opening a file takes no time, unless its file system hangs.
-const FILES_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Starts the VM. The turn is kept for as long as it is not certain whether the domain will come up.
 pub async fn start(host: &Arc<Host>, turn: Turn, spec: &VmSpec) -> Result<Observation, AgentError> {
@@ -64,7 +58,7 @@ pub async fn check(host: &Host, spec: &VmSpec) -> Result<String, AgentError> {
     domain_xml::check(spec)?;
     let placement = Placement {
         hypervisor: host.hypervisor,
-        direct_io: inspect_files(spec).await?,
+        direct_io: files::inspect(&spec.disks, &spec.cdroms).await?,
         serial_log: host.settings.serial_logs.join(format!("{}.log", spec.uuid)),
         nvram: spec.disks.first().map(|root| nvram_path(&root.path)),
     };
@@ -114,48 +108,6 @@ async fn create(host: &Arc<Host>, turn: Turn, vm: VmUuid, xml: String) -> Result
 async fn take_back(host: &Host, vm: VmUuid) {
     if let Err(error) = host.release(vm).await {
         tracing::warn!(%vm, %error, "cleaning up after a VM that does not run; it will be tried again");
-    }
-}
-
-/// The disks that can do direct I/O, after a look whether all files are there.
-async fn inspect_files(spec: &VmSpec) -> Result<BTreeSet<String>, AgentError> {
-    let disks: Vec<String> = spec.disks.iter().map(|disk| disk.path.clone()).collect();
-    let images: Vec<String> = spec.cdroms.iter().map(|drive| drive.path.clone()).collect();
-    let inspection = tokio::task::spawn_blocking(move || {
-        for image in images {
-            fs::File::open(&image).map_err(|error| unusable("ISO image", &image, &error))?;
-        }
-        let mut direct_io = BTreeSet::new();
-        for disk in disks {
-            if opens_for_direct_io(&disk).map_err(|error| unusable("volume file", &disk, &error))? {
-                direct_io.insert(disk);
-            }
-        }
-        Ok(direct_io)
-    });
-    match timeout(FILES_DEADLINE, inspection).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(panicked)) => Err(AgentError::Internal { reason: panicked.to_string() }),
-        Err(_) => Err(AgentError::Timeout {
-            operation: "opening the VM's disks (is their file system hung?)".into(),
-            seconds: FILES_DEADLINE.as_secs(),
-        }),
-    }
-}
-
-fn opens_for_direct_io(path: &str) -> io::Result<bool> {
-    let open = |flags: OFlag| fs::OpenOptions::new().read(true).custom_flags(flags.bits()).open(path);
-    match open(OFlag::O_DIRECT) {
-        Ok(_) => Ok(true),
-        Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => open(OFlag::empty()).map(|_| false),
-        Err(error) => Err(error),
-    }
-}
-
-fn unusable(what: &str, path: &str, error: &io::Error) -> AgentError {
-    match error.kind() {
-        ErrorKind::NotFound => AgentError::NotFound { what: what.into(), name: path.into() },
-        _ => AgentError::file(path, error),
     }
 }
 

@@ -82,7 +82,7 @@ impl Fixture {
             boot_order: vec![],
             nics: vec![],
             networks: vec![],
-            console_listen: "127.0.0.1".parse().unwrap(),
+            console_listen: None,
             guest_data: GuestData::default(),
         }
     }
@@ -136,6 +136,7 @@ fn settings(directory: &TempDir) -> Settings {
         uri: URI.into(),
         attachments: directory.path().join("vms"),
         serial_logs: directory.path().join("serial"),
+        ..Settings::default()
     }
 }
 

@@ -15,7 +15,12 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep},
 };
 
-use super::{Host, look::Sight, serial_logs};
+use super::{
+    Host,
+    devices::{self, Removal},
+    look::Sight,
+    serial_logs,
+};
 use crate::{
     host,
     libvirt::{Link, ffi::DomainEvent},
@@ -41,9 +46,9 @@ pub async fn watch(
             event = events.recv() => {
                 let (Some(event), Some(host)) = (event, host.upgrade()) else { return };
                 // One look answers for all events that are waiting.
-                unseen.insert(event.domain());
+                unseen.extend(to_look_at(&host, event));
                 while let Ok(event) = events.try_recv() {
-                    unseen.insert(event.domain());
+                    unseen.extend(to_look_at(&host, event));
                 }
                 unseen = follow(&host, unseen).await;
             }
@@ -81,6 +86,19 @@ pub async fn snapshot(host: &Host) -> Snapshot {
             Snapshot { facts, vms: None, foreign: Vec::new(), revision: host.observer.revision().await }
         }
     }
+}
+
+/// The domain whose state may have changed. What a guest answers about a device goes to those who wait for it.
+fn to_look_at(host: &Arc<Host>, event: DomainEvent) -> Option<VmUuid> {
+    let (domain, alias, removal) = match event {
+        DomainEvent::DeviceRemoved { domain, alias } => (domain, alias, Removal::Done),
+        DomainEvent::DeviceKept { domain, alias } => (domain, alias, Removal::Refused),
+        event => return Some(event.domain()),
+    };
+    if host.removals.tell(domain, &alias, removal) {
+        tokio::spawn(devices::put_back(host.clone(), domain, alias));
+    }
+    None
 }
 
 /// Looks at `domains`. Answers which of them could not be looked at.

@@ -107,7 +107,7 @@ impl Fixture {
                 anti_spoofing: false,
             }],
             networks: vec![network],
-            console_listen: "127.0.0.1".parse().unwrap(),
+            console_listen: None,
             guest_data: GuestData::default(),
         }
     }
@@ -157,7 +157,12 @@ impl Fixture {
 }
 
 fn settings(directory: &Path) -> Settings {
-    Settings { attachments: directory.join("vms"), serial_logs: directory.join("serial"), ..Settings::default() }
+    Settings {
+        attachments: directory.join("vms"),
+        serial_logs: directory.join("serial"),
+        device_patience: Duration::from_secs(10),
+        ..Settings::default()
+    }
 }
 
 /// Runs a program whose failure is the test's business only where it is asserted.

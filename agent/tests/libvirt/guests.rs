@@ -5,7 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gantry_common::agent::{AgentError, Firmware, ImageFormat, Platform, StopMode, VmState};
+use gantry_common::agent::{AgentError, Firmware, ImageFormat, Platform, StopMode, VmSpec, VmState};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::{
     fixture::{Fixture, qemu_pid, run, type_in, virsh},
@@ -20,8 +24,6 @@ fn a_guest_starts_pauses_resumes_and_shuts_down() {
         let vm = spec.uuid;
         assert_eq!(fixture.vms.start(spec.clone()).await.unwrap().state, VmState::Running);
         assert_eq!(fixture.vms.start(spec.clone()).await.unwrap().state, VmState::Running);
-        let console = fixture.vms.console_address(vm).await.unwrap();
-        std::net::TcpStream::connect((console.listen, console.port)).unwrap();
         fixture.until_booted(vm).await;
         // What cloud-init goes by.
         let terminal = type_in(vm, "cat /sys/class/dmi/id/product_serial");
@@ -38,6 +40,47 @@ fn a_guest_starts_pauses_resumes_and_shuts_down() {
         assert!(began.elapsed() < Duration::from_secs(150), "the guest did not shut down by itself");
         fixture.finish().await;
     });
+}
+
+#[test]
+fn a_console_is_opened_whether_it_listens_or_not_and_ends_with_its_guest() {
+    on_a_lab_host("guests::a_console_is_opened_whether_it_listens_or_not_and_ends_with_its_guest", async {
+        let mut fixture = Fixture::new("console").await;
+        let quiet = fixture.spec(Platform::Linux, Firmware::Bios);
+        let listening = fixture.spec(Platform::Linux, Firmware::Bios);
+        let listening = VmSpec { console_listen: Some("127.0.0.1".parse().unwrap()), ..listening };
+        let absent = fixture.vms.open_console(quiet.uuid).await;
+        assert!(matches!(absent, Err(AgentError::VmState { state: VmState::Absent, .. })), "{absent:?}");
+
+        fixture.vms.start(quiet.clone()).await.unwrap();
+        assert_eq!(fixture.vms.console_address(quiet.uuid).await.unwrap(), None);
+        assert!(!std::fs::read_to_string("/proc/net/tcp").unwrap().contains(":170C "), "5900 is open");
+        fixture.vms.start(listening.clone()).await.unwrap();
+        let address = fixture.vms.console_address(listening.uuid).await.unwrap().unwrap();
+        greets(&mut TcpStream::connect((address.listen, address.port)).await.unwrap()).await;
+
+        for vm in [quiet.uuid, listening.uuid] {
+            let (mut one, mut other) =
+                (fixture.vms.open_console(vm).await.unwrap(), fixture.vms.open_console(vm).await.unwrap());
+            greets(&mut one).await;
+            greets(&mut other).await;
+            fixture.vms.stop(vm, StopMode::Force).await.unwrap();
+            let mut rest = Vec::new();
+            one.read_to_end(&mut rest).await.unwrap();
+        }
+        fixture.finish().await;
+    });
+}
+
+/// A console speaks RFB and asks for no password.
+async fn greets(console: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+    let mut version = [0; 12];
+    console.read_exact(&mut version).await.unwrap();
+    assert_eq!(&version, b"RFB 003.008\n");
+    console.write_all(&version).await.unwrap();
+    let mut kinds = vec![0; console.read_u8().await.unwrap().into()];
+    console.read_exact(&mut kinds).await.unwrap();
+    assert_eq!(kinds, [1], "security types");
 }
 
 #[test]

@@ -192,7 +192,7 @@ pub fn vm(number: u8) -> VmSpec {
         boot_order: Vec::new(),
         nics: vec![nic(number)],
         networks: vec![network()],
-        console_listen: Ipv4Addr::LOCALHOST.into(),
+        console_listen: None,
         guest_data: GuestData {
             hostname: Some(format!("web-{number}")),
             userdata: Some(format!("#cloud-config\n# {number}\n")),

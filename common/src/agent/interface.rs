@@ -5,16 +5,20 @@ use std::{fmt, pin::Pin, sync::Arc};
 use async_trait::async_trait;
 use futures_util::Stream;
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::id::OperationId;
+use crate::id::{OperationId, VmUuid};
 
 /// The header that carries a command's [`OperationId`].
 pub const OPERATION_HEADER: &str = "x-gantry-operation";
 
 /// The TCP port an agent listens on unless it is configured otherwise.
 pub const DEFAULT_PORT: u16 = 7272;
+
+/// The TCP port on which an image store's host serves exported images unless it is configured otherwise.
+pub const DEFAULT_EXPORT_PORT: u16 = 7273;
 
 /// A command and the type of its reply.
 pub trait Command: Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -60,6 +64,19 @@ impl fmt::Debug for Call {
 /// The agent's events, from the moment of subscription on.
 pub type EventStream = Pin<Box<dyn Stream<Item = Event> + Send>>;
 
+/// A VM's screen, keyboard and pointer: a connection that speaks RFB, the VNC protocol. It ends when the VM does.
+pub trait ConsoleStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> ConsoleStream for T {}
+
+/// The `:protocol` of the extended CONNECT that opens a [`ConsoleStream`] at [`console_path`].
+pub const CONSOLE_PROTOCOL: &str = "rfb";
+
+/// The path of a VM's console on its agent.
+pub fn console_path(vm: impl fmt::Display) -> String {
+    format!("/v1/consoles/{vm}")
+}
+
 macro_rules! agent_interface {
     ($($(#[$doc:meta])* $method:ident($command:ident) -> $reply:ty;)*) => {
         /// What a host can do for the management node. Every command is idempotent: done twice, it has the effect of once.
@@ -69,6 +86,9 @@ macro_rules! agent_interface {
 
             /// The host's events. The first is [`Event::Snapshot`]; another one follows at intervals.
             fn events(&self) -> EventStream;
+
+            /// Opens the VM's console. Each call is a connection of its own; several may be open at once.
+            async fn open_console(&self, vm: VmUuid) -> Result<Box<dyn ConsoleStream>, AgentError>;
         }
 
         $(impl Command for $command {
@@ -103,6 +123,12 @@ agent_interface! {
     /// Forgets the management node: configuration and certificate are deleted and the agent ends for good. Refused with
     /// `InUse` while VMs of the node run here.
     retire(Retire) -> ();
+    /// Runs a script on the host, once: repeated after a restart of the agent, it answers what became of the first run.
+    run_script(RunScript) -> ScriptOutcome;
+    /// What an upgrade of the host's packages would do, and what stands in its way.
+    plan_upgrade(PlanUpgrade) -> Upgrade;
+    /// Upgrades the host's packages.
+    upgrade_packages(UpgradePackages) -> Upgrade;
 
     /// Makes a bridge and puts the physical interface into it, keeping the host's own addresses and routes reachable.
     ensure_bridge(EnsureBridge) -> ();
@@ -119,8 +145,19 @@ agent_interface! {
     create_volume(CreateVolume) -> VolumeSize;
     /// Deletes a volume, its temporary files included. A volume that is not there is a success.
     delete_volume(DeleteVolume) -> ();
+    /// Makes a volume larger, also while a VM has it open, whose guest sees the new size then. One that has the size is left
+    /// as it is; one that is larger is refused.
+    resize_volume(ResizeVolume) -> VolumeSize;
+    /// Makes a self-contained copy of a volume that no VM has open.
+    flatten_volume(FlattenVolume) -> VolumeSize;
     /// How large a volume is.
     measure_volume(MeasureVolume) -> VolumeSize;
+    /// What a storage holds: its capacity, what its files take, the images in its cache.
+    survey_storage(SurveyStorage) -> StorageSurvey;
+    /// Lets one host fetch a volume or a cached image. Refused with `InUse` while a VM has the volume open.
+    offer_file(OfferFile) -> OfferedFile;
+    /// Makes a copy of an offered volume, of this host or of a peer.
+    copy_volume(CopyVolume) -> VolumeSize;
 
     /// Brings an image from a URL into this host's image store: downloaded, checked, measured.
     add_image(AddImage) -> ImageFacts;
@@ -130,6 +167,19 @@ agent_interface! {
     cache_image(CacheImage) -> ImageFacts;
     /// Deletes an image from a primary storage's image cache, unless a volume still stands on it.
     evict_image(EvictImage) -> ();
+
+    /// Brings a file of a storage, here or on a peer, into this host's image store; only what is missing travels.
+    fetch_image(FetchImage) -> FetchedImage;
+    /// Measures an image of this host's image store.
+    measure_image(MeasureImage) -> ImageFacts;
+    /// Has an image of this host's image store served over HTTP.
+    export_image(ExportImage) -> ExportedImage;
+    /// Has an image served over HTTP no more. One that is not exported is a success.
+    end_export(EndExport) -> ();
+    /// Which images are in this host's image store.
+    survey_image_store(SurveyImageStore) -> ImageStoreSurvey;
+    /// Removes from this host's image store what nothing needs.
+    reclaim_space(ReclaimSpace) -> ReclaimedSpace;
 
     /// Starts the VM, its networks and leases included. A VM that runs already is left running.
     start_vm(StartVm) -> Observation;
@@ -141,8 +191,13 @@ agent_interface! {
     pause_vm(PauseVm) -> Observation;
     /// Lets a paused VM go on.
     resume_vm(ResumeVm) -> Observation;
+    /// Attaches a data disk to a VM that runs. One that is attached already is left as it is.
+    attach_disk(AttachDisk) -> ();
+    /// Detaches a volume's disk from a VM and answers when the guest has let go of it. `InUse` where the guest does not.
+    /// A disk that is not attached, or a VM that does not run, is a success.
+    detach_disk(DetachDisk) -> ();
     /// Looks at the VM now.
     observe_vm(ObserveVm) -> Observation;
-    /// Where the VM's console is reached.
-    console_address(ConsoleAddressOf) -> ConsoleAddress;
+    /// Where VNC viewers reach the VM's console, if it has a port for them.
+    console_address(ConsoleAddressOf) -> Option<ConsoleAddress>;
 }

@@ -38,8 +38,9 @@ pub struct VmSpec {
     pub nics: Vec<Nic>,
     /// The networks the interfaces are on, each once.
     pub networks: Vec<Network>,
-    /// The address the VNC console listens on.
-    pub console_listen: IpAddr,
+    /// The address on which the VNC console has a TCP port. Without one it is reached through the agent alone.
+    #[serde(default)]
+    pub console_listen: Option<IpAddr>,
     /// What the guest is told at 169.254.169.254.
     pub guest_data: GuestData,
 }
@@ -186,6 +187,26 @@ pub struct ResumeVm {
     pub vm: VmUuid,
 }
 
+/// Attaches a data disk to a VM that runs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AttachDisk {
+    /// The VM.
+    pub vm: VmUuid,
+    /// The VM's platform, which decides the disk's bus.
+    pub platform: Platform,
+    /// The disk.
+    pub disk: Disk,
+}
+
+/// Detaches a volume's disk from a VM.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DetachDisk {
+    /// The VM.
+    pub vm: VmUuid,
+    /// The volume.
+    pub volume: VolumeUuid,
+}
+
 /// Looks at a VM.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ObserveVm {
@@ -200,7 +221,7 @@ pub struct ConsoleAddressOf {
     pub vm: VmUuid,
 }
 
-/// Where a VM's console is.
+/// Where VNC viewers reach a VM's console.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsoleAddress {
     /// The address it listens on.

@@ -14,13 +14,12 @@ pub struct SessionFile {
 }
 
 impl SessionFile {
-    /// Where the session of this account on this node is kept. Without a home directory none is.
+    /// Where the session of this account on this node is kept: in the file that `GANTRY_SESSIONS` names, else in the
+    /// user's directory for such things. Without a home directory it is not kept.
     pub fn of(credentials: &Credentials) -> Self {
-        let directory = user_directory("XDG_STATE_HOME", ".local/state");
-        Self {
-            path: directory.map(|directory| directory.join("gantry/sessions.json")),
-            key: format!("{} at {}", credentials.account, credentials.url),
-        }
+        let named = std::env::var_os("GANTRY_SESSIONS").map(PathBuf::from);
+        let usual = || Some(user_directory("XDG_STATE_HOME", ".local/state")?.join("gantry/sessions.json"));
+        Self { path: named.or_else(usual), key: format!("{} at {}", credentials.account, credentials.url) }
     }
 
     /// The session, if there is one.

@@ -7,11 +7,11 @@ use http::{HeaderMap, Uri};
 use serde_json::{Map, Value};
 
 use super::{
-    Answer, Caller, Checked, Declaration, Handler, Operation, Principal, SyncHandler, may, may_with, only_seen,
+    Answer, Caller, Checked, Declaration, Handler, Operation, Origin, Principal, SyncHandler, may, may_with, only_seen,
     server::note_ignored,
 };
 use crate::{
-    audit::{self, Origin},
+    audit::{self, CallSource},
     failure::Failure,
     job::{self, Accepted},
     node::Node,
@@ -43,16 +43,16 @@ pub enum Outcome {
 }
 
 impl Call<'_> {
-    fn origin(&self) -> Origin {
+    fn source(&self) -> CallSource {
         let session = self.session.as_ref().map(|session| session.uuid);
-        Origin { principal: self.principal, session, from: Some(self.from) }
+        CallSource { principal: self.principal, session, from: Some(self.from) }
     }
 
     /// Whether it may be made at all. A call that may not is written down.
     async fn admit(&self, node: &Node, parameters: &Map<String, Value>) -> Result<(), Failure> {
         let admitted = may(self.principal, self.operation);
         if let Err(failure) = &admitted {
-            let refused = audit::begin(self.operation.declaration, &self.origin(), parameters, None);
+            let refused = audit::begin(self.operation.declaration, &self.source(), parameters, None);
             audit::refused(node, refused, failure).await;
         }
         admitted
@@ -70,7 +70,7 @@ pub async fn carry_out(node: &Arc<Node>, call: Call<'_>, checked: Checked) -> Re
         (Handler::Sync(handler), _) => Ok(Outcome::Reply(answer(node, call, handler, parameters).await?)),
         (Handler::Job(handler), Answer::Job) => {
             let uuid = job_uuid(call.headers)?;
-            let written = audit::begin(declaration, &call.origin(), &parameters, Some(uuid));
+            let written = audit::begin(declaration, &call.source(), &parameters, Some(uuid));
             let accepted = Accepted {
                 uuid,
                 declaration,
@@ -80,6 +80,7 @@ pub async fn carry_out(node: &Arc<Node>, call: Call<'_>, checked: Checked) -> Re
                 session_uuid: call.session.as_ref().map(|session| session.uuid),
                 audit: Some(written.clone()),
                 webhook: webhook(call.headers)?,
+                origin: Origin::of(call.headers),
             };
             match job::accept(node, accepted).await {
                 Ok(uuid) => Ok(Outcome::Job(uuid)),
@@ -101,7 +102,7 @@ async fn answer(
     parameters: Map<String, Value>,
 ) -> Result<Value, Failure> {
     let (declaration, principal) = (call.operation.declaration, call.principal);
-    let written = audit::begin(declaration, &call.origin(), &parameters, None);
+    let written = audit::begin(declaration, &call.source(), &parameters, None);
     let caller = Caller { node: node.clone(), session: call.session, principal, from: call.from };
     let outcome = match principal {
         Principal::Account(account) => {
@@ -149,7 +150,9 @@ pub fn not_yet(declaration: &Declaration) -> Failure {
 pub async fn known_job(node: &Node, text: &str) -> Result<JobRecord, Failure> {
     let unknown = || job::unknown_job(text);
     let uuid: JobUuid = text.parse().map_err(|_| unknown())?;
-    node.store.read(move |tx| tx.job(uuid).map_err(Failure::from)).await?.ok_or_else(unknown)
+    let mut job = node.store.read(move |tx| tx.job(uuid).map_err(Failure::from)).await?.ok_or_else(unknown)?;
+    job::open_result(node, &mut job)?;
+    Ok(job)
 }
 
 /// The caller's `X-Job-UUID`, or a new one.

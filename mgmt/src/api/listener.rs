@@ -11,10 +11,7 @@ use std::{
 use axum::{Router, body::Body, extract::ConnectInfo};
 use gantry_common::error::ErrorKind;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::{GracefulConnection, GracefulShutdown},
-};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -23,6 +20,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_io_timeout::TimeoutStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use super::{Limits, RETRY_AFTER_SECONDS};
@@ -41,7 +39,7 @@ const NO_ROOM: Duration = Duration::from_millis(100);
 pub async fn serve(listener: TcpListener, application: Router, limits: Limits, stop: impl Future<Output = ()>) {
     let connections = Arc::new(Connections::new(&limits));
     let refusals = Arc::new(Semaphore::new(REFUSALS));
-    let open = GracefulShutdown::new();
+    let (open, stopping) = (TaskTracker::new(), CancellationToken::new());
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -59,8 +57,8 @@ pub async fn serve(listener: TcpListener, application: Router, limits: Limits, s
         };
         match connections.take(from.ip()) {
             Ok(place) => {
-                let serving = open.watch(connection(stream, from, application.clone(), &limits));
-                tokio::spawn(async move {
+                let serving = connection(stream, from, application.clone(), limits.clone(), stopping.clone());
+                open.spawn(async move {
                     if let Err(error) = serving.await {
                         tracing::debug!(%from, %error, "a connection broke off");
                     }
@@ -79,27 +77,43 @@ pub async fn serve(listener: TcpListener, application: Router, limits: Limits, s
         }
     }
     drop(listener);
-    open.shutdown().await;
+    stopping.cancel();
+    open.close();
+    open.wait().await;
 }
 
-/// One connection, from its first request to its last.
-fn connection(
+/// One connection, from its first request to its last; the first after `stop` is the last.
+async fn connection(
     stream: TcpStream,
     from: SocketAddr,
     application: Router,
-    limits: &Limits,
-) -> impl GracefulConnection<Error = hyper::Error> + Send + 'static {
+    limits: Limits,
+    stop: CancellationToken,
+) -> hyper::Result<()> {
+    // A key that is typed at a console, and the letter that appears, wait for no further ones.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%from, %error, "small answers of a connection may be late");
+    }
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.write_patience));
     let answer = move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(from));
         application.clone().oneshot(request.map(Body::new))
     };
-    http1::Builder::new()
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_patience)
         .max_header_size(limits.head_bytes)
         .serve_connection(TokioIo::new(Box::pin(stream)), service_fn(answer))
+        // A connection that becomes a console's is none of these any more: a setting says how many consoles there may be.
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => return ended,
+        () = stop.cancelled() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    connection.await
 }
 
 /// Whether a connection broke before it was accepted, which says nothing of the next one.

@@ -101,10 +101,12 @@ uuid_types!(
     HostUuid,
     InstanceOfferingUuid,
     DiskOfferingUuid,
+    AffinityGroupUuid,
     BackupStorageUuid,
     PrimaryStorageUuid,
     ImageUuid,
     VolumeUuid,
+    VolumeSnapshotUuid,
     L2NetworkUuid,
     L3NetworkUuid,
     IpRangeUuid,
@@ -113,6 +115,7 @@ uuid_types!(
     NicUuid,
     TagUuid,
     NotificationUuid,
+    ConsoleProxyAgentUuid,
     GcJobUuid,
 );
 

@@ -77,7 +77,10 @@ pub fn check(declaration: &Declaration, mut request: RawRequest) -> Result<Check
         Location::Query => from_query(&request.query, &parameter.name, parameter.kind),
         Location::Body => wrapped.remove(&parameter.name),
     })?;
-    check_tags(&mut parameters, |name| tags.remove(name).or_else(|| wrapped.remove(name)))?;
+    check_tags(&mut parameters, |name| {
+        let given = tags.remove(name).or_else(|| wrapped.remove(name));
+        given.or_else(|| tags_from_query(&request.query, name).filter(|_| declaration.body_keys.is_empty()))
+    })?;
     let in_path = |name: &str| request.path.iter().any(|(key, _)| key == name);
     let ignored = wrapped.keys().chain(request.body.keys());
     let mut ignored: Vec<String> =
@@ -143,6 +146,21 @@ fn check_tags(parameters: &mut Map<String, Value>, mut take: impl FnMut(&str) ->
         }
     }
     Ok(())
+}
+
+/// Tags in a query string: `k=a&k=b` or `k.0=a`. A comma is a part of its tag.
+fn tags_from_query(pairs: &[(String, String)], name: &str) -> Option<Value> {
+    let is_item = |key: &str| match key.strip_prefix(name) {
+        Some("") => true,
+        Some(rest) => rest.strip_prefix('.').is_some_and(|index| index.bytes().all(|b| b.is_ascii_digit())),
+        None => false,
+    };
+    let tags: Vec<Value> = pairs
+        .iter()
+        .filter(|(key, tag)| is_item(key) && !tag.is_empty())
+        .map(|(_, tag)| Value::String(tag.clone()))
+        .collect();
+    (!tags.is_empty()).then_some(Value::Array(tags))
 }
 
 /// A parameter in a query string: `k=v`; for lists `k=a&k=b`, `k.0=a` or `k=a,b`; for maps `k.key=v`.
@@ -213,6 +231,19 @@ mod tests {
         assert_eq!((thing.colour.as_str(), thing.sort_key), ("red", Some(3)));
         assert_eq!((thing.system_tags, thing.user_tags), (vec!["b::c".to_owned()], vec!["a".to_owned()]));
         assert_eq!(thing.uuid.to_string(), UUID);
+    }
+
+    #[test]
+    fn tags_of_an_operation_without_a_body_come_from_the_query_string() {
+        operation! {
+            /// Another operation of the test.
+            LookAtThings, "0.0", Get "/things", Sync; {}
+        }
+        let query = ["systemTags", "systemTags.1", "userTags"].iter().zip(["a::b,c", "d::e", ""]);
+        let query = query.map(|(key, tag)| ((*key).to_owned(), tag.to_owned())).collect();
+        let request = RawRequest { path: Vec::new(), query, body: Map::new() };
+        let checked = check(LookAtThings::declaration(), request).unwrap();
+        assert_eq!(Value::Object(checked.parameters), json!({ "systemTags": ["a::b,c", "d::e"] }));
     }
 
     #[test]

@@ -15,9 +15,9 @@ use http::{
 use serde_json::{Value, json};
 
 use super::{
-    Call, Declaration, Handler, Method, Outcome, Principal, RawRequest, admission::admit, authenticate, carry_out,
-    check, classic, known_job, live_session, named_session, not_yet, parse_body, parse_query_string, query_view,
-    schema,
+    Call, Declaration, Handler, Method, Origin, Outcome, Principal, RawRequest, admission::admit, authenticate,
+    carry_out, check, classic, known_job, live_session, named_session, not_yet, parse_body, parse_query_string,
+    query_view, schema,
 };
 use crate::{
     failure::Failure,
@@ -43,6 +43,7 @@ pub fn application(node: Arc<Node>) -> axum::Router {
         .route("/gantry/v1/join", axum::routing::post(crate::hosts::join_endpoint))
         .route("/openapi.json", axum::routing::get(super::openapi::serve))
         .merge(super::docs::routes())
+        .merge(crate::console::routes())
         .fallback(handle)
         .layer(DefaultBodyLimit::disable())
         .layer(axum::middleware::from_fn_with_state(node.clone(), admit))
@@ -242,10 +243,8 @@ fn with_schema(headers: &HeaderMap, declaration: Option<&Declaration>, mut answe
 
 /// Where the caller polls, seen from where it called: a TLS proxy in between says so in `X-Forwarded-Proto`.
 fn location(headers: &HeaderMap, job: JobUuid) -> Value {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let host = text("host").unwrap_or("localhost:8080");
-    let scheme = if text("x-forwarded-proto") == Some("https") { "https" } else { "http" };
-    json!({ "location": format!("{scheme}://{host}{BASE}/api-jobs/{job}") })
+    let origin = Origin::of(headers).map_or_else(|| "http://localhost:8080".to_owned(), |origin| origin.to_string());
+    json!({ "location": format!("{origin}{BASE}/api-jobs/{job}") })
 }
 
 /// How far a job is: 202 while it runs, then its result, and 404 once it is forgotten.

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use crate::{clock::Timestamp, failure::Failure, node::Node};
 
-/// Removes sessions and join tokens that have expired.
+/// Removes sessions and tokens that have expired.
 pub async fn remove_sessions(node: Arc<Node>) -> Result<(), Failure> {
     let now = Timestamp::now();
     node.store
         .write(move |tx| {
             tx.drop_expired_sessions(now)?;
             tx.drop_expired_join_tokens(now)?;
+            tx.drop_expired_console_accesses(now)?;
             Ok(())
         })
         .await

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gantry_common::id::{ImageUuid, VmUuid};
+use gantry_common::id::{ImageUuid, VmUuid, VolumeUuid};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -11,8 +11,8 @@ use crate::{
     job,
     node::Node,
     notification::Notice,
-    operations::{ExpungeImage, ExpungeVmInstance},
-    resource::{Image, MediaStatus, NotificationType, VmInstance, VmInstanceState},
+    operations::{ExpungeDataVolume, ExpungeImage, ExpungeVmInstance},
+    resource::{Image, MediaStatus, NotificationType, VmInstance, VmInstanceState, Volume},
     settings::DeletionPolicy,
     store::SqlValue,
 };
@@ -51,10 +51,30 @@ pub async fn expunge_images(node: Arc<Node>) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Expunges the data volumes that were deleted long enough ago.
+pub async fn expunge_volumes(node: Arc<Node>) -> Result<(), Failure> {
+    let settings = node.settings.now();
+    let policy = settings.volume_deletion_policy;
+    let Some(before) = due_before(policy, settings.volume_expunge_period) else { return Ok(()) };
+    let deleted = [("status", MediaStatus::Deleted.to_sql())];
+    let volumes = node.store.read(move |tx| Ok::<_, Failure>(tx.find::<Volume>(&deleted)?)).await?;
+    for volume in volumes.into_iter().filter(|volume| volume.last_op_date <= before) {
+        expunge_volume(&node, volume.uuid).await;
+    }
+    Ok(())
+}
+
 /// Expunges a destroyed VM. What fails is told, and tried again when the VM is due the next time.
 pub async fn expunge_vm(node: &Arc<Node>, vm: VmUuid) {
     if let Err(failure) = job::run::<ExpungeVmInstance>(node, named("uuid", vm)).await {
         failed(vm, &failure).about::<VmInstance>(vm).tell(node).await;
+    }
+}
+
+/// Expunges a deleted data volume.
+pub async fn expunge_volume(node: &Arc<Node>, volume: VolumeUuid) {
+    if let Err(failure) = job::run::<ExpungeDataVolume>(node, named("uuid", volume)).await {
+        failed(volume, &failure).about::<Volume>(volume).tell(node).await;
     }
 }
 

@@ -4,11 +4,12 @@ mod expiry;
 mod expunge;
 mod gc;
 mod heartbeat;
+mod image_cache;
 mod measure;
 
 use std::{sync::Arc, time::Duration};
 
-pub use expunge::{expunge_image, expunge_images, expunge_vm, expunge_vms};
+pub use expunge::{expunge_image, expunge_images, expunge_vm, expunge_vms, expunge_volume, expunge_volumes};
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep_until};
 
@@ -31,7 +32,7 @@ struct Pass {
     round: Round,
 }
 
-const PASSES: [Pass; 9] = [
+const PASSES: [Pass; 11] = [
     Pass {
         name: "removing expired sessions",
         interval: |settings| settings.session_cleanup_interval,
@@ -48,9 +49,19 @@ const PASSES: [Pass; 9] = [
         round: |node| Box::pin(expunge::expunge_vms(node)),
     },
     Pass {
+        name: "expunging deleted data volumes",
+        interval: |settings| settings.volume_expunge_interval,
+        round: |node| Box::pin(expunge::expunge_volumes(node)),
+    },
+    Pass {
         name: "expunging deleted images",
         interval: |settings| settings.image_expunge_interval,
         round: |node| Box::pin(expunge::expunge_images(node)),
+    },
+    Pass {
+        name: "cleaning up image caches",
+        interval: |settings| settings.image_cache_cleanup_interval,
+        round: |node| Box::pin(image_cache::clean_up_caches(node)),
     },
     Pass {
         name: "measuring storages",

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use gantry_common::{
     agent::{Command, Event, Progress, Snapshot},
-    id::{HostUuid, OperationId},
+    id::{HostUuid, OperationId, VmUuid},
 };
 use parking_lot::Mutex;
 use rustls::ClientConfig;
@@ -16,8 +16,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use super::link::{CallError, ConnectError, HostEndpoint};
+pub use super::link::{CallError, ConnectError, HostConsole, HostEndpoint};
 use super::{
+    link::Link,
     pki::{Authority, PkiError},
     progress::ProgressBoard,
     watcher::{HostState, Watcher},
@@ -145,6 +146,12 @@ impl Fleet {
         hosts.insert(endpoint.host, Watched { endpoint, state, redial, cancelled, task });
     }
 
+    /// Whether the host's agent answers at an endpoint. What is watched stays as it is.
+    pub async fn try_endpoint(&self, endpoint: &HostEndpoint) -> Result<(), ConnectError> {
+        let max_silence = self.shared.settings.now().host_max_silence;
+        Link::connect(endpoint, Arc::clone(&self.shared.tls), max_silence).await.map(drop)
+    }
+
     /// Ends the connection to the host. When this returns the observer hears nothing of it any more; so it must not be
     /// waited for from within the observer.
     pub async fn forget(&self, host: HostUuid) {
@@ -196,15 +203,21 @@ impl Fleet {
         operation: OperationId,
         command: C,
     ) -> Result<C::Reply, CallError> {
-        let link = {
-            let hosts = self.hosts.lock();
-            let Some(watched) = hosts.get(&host) else {
-                return Err(CallError::NotConnected { reason: format!("host {host} is not watched") });
-            };
-            let state = watched.state.borrow();
-            state.link().ok_or_else(|| CallError::NotConnected { reason: state.reason() })?
+        self.link(host)?.call(operation, &command).await
+    }
+
+    /// Opens the console of a VM that runs on the host. It is a stream of the host's connection and ends with it.
+    pub async fn open_console(&self, host: HostUuid, vm: VmUuid) -> Result<HostConsole, CallError> {
+        self.link(host)?.open_console(vm).await
+    }
+
+    fn link(&self, host: HostUuid) -> Result<Link, CallError> {
+        let hosts = self.hosts.lock();
+        let Some(watched) = hosts.get(&host) else {
+            return Err(CallError::NotConnected { reason: format!("host {host} is not watched") });
         };
-        link.call(operation, &command).await
+        let state = watched.state.borrow();
+        state.link().ok_or_else(|| CallError::NotConnected { reason: state.reason() })
     }
 
     /// Follows the progress of a command, whichever host carries it out. Follow before the command is sent, so that no

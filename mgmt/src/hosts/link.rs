@@ -4,14 +4,19 @@ use std::{error::Error, io, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use gantry_common::{
-    agent::{AgentError, Command, Event, OPERATION_HEADER},
+    agent::{AgentError, CONSOLE_PROTOCOL, Command, Event, OPERATION_HEADER, console_path},
     certificate::CertificateFacts,
-    id::{HostUuid, OperationId},
+    id::{HostUuid, OperationId, VmUuid},
     role::Role,
 };
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{body::Incoming, client::conn::http2};
+use hyper::{
+    body::Incoming,
+    client::conn::http2,
+    ext::Protocol,
+    upgrade::{self, Upgraded},
+};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::{CertificateError, ClientConfig, pki_types::ServerName};
 use tokio::{net::TcpStream, task::AbortHandle, time::timeout};
@@ -23,6 +28,14 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The longest reply and the longest line of the event stream. A snapshot of a thousand VMs has some hundred kilobytes.
 const MAX_MESSAGE_BYTES: usize = 16 << 20;
+
+/// What may be under way of one stream, and of all streams together: a console whose viewer takes nothing must leave room for
+/// replies and events. An agent opens 32 consoles at most.
+const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+const CONNECTION_WINDOW_BYTES: u32 = 64 * STREAM_WINDOW_BYTES;
+
+/// How long opening a console may take. The agent waits for libvirt for ten seconds.
+const CONSOLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Where a host's agent answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,6 +193,8 @@ impl Link {
             .keep_alive_interval(max_silence / 2)
             .keep_alive_timeout(max_silence / 2)
             .keep_alive_while_idle(true)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| protocol(text(&error)))?;
@@ -225,9 +240,29 @@ impl Link {
         if status == StatusCode::OK {
             return serde_json::from_slice(&body).map_err(|error| internal(&error));
         }
-        Err(CallError::Agent(serde_json::from_slice(&body).unwrap_or_else(|_| AgentError::Internal {
-            reason: format!("{} was answered with {status}: {}", C::NAME, String::from_utf8_lossy(&body)),
-        })))
+        Err(refused(C::NAME, status, &body))
+    }
+
+    /// Opens a VM's console, which is a stream of this connection from then on.
+    pub async fn open_console(&self, vm: VmUuid) -> Result<HostConsole, CallError> {
+        let opening = async {
+            let request = Request::builder()
+                .method(Method::CONNECT)
+                .uri(format!("{}{}", self.base, console_path(vm)))
+                .extension(Protocol::from_static(CONSOLE_PROTOCOL))
+                .body(Full::default())
+                .map_err(|error| internal(&error))?;
+            let response = self.sender.clone().send_request(request).await.map_err(|error| lost(&error))?;
+            if response.status().is_success() {
+                let stream = upgrade::on(response).await.map_err(|error| lost(&error))?;
+                return Ok(HostConsole { stream: TokioIo::new(stream), closed: self.closed.clone() });
+            }
+            let (status, body) = read(response).await.map_err(|error| lost(&*error))?;
+            Err(refused("the console", status, &body))
+        };
+        let late =
+            || AgentError::Timeout { operation: "opening the console".into(), seconds: CONSOLE_TIMEOUT.as_secs() };
+        timeout(CONSOLE_TIMEOUT, opening).await.unwrap_or_else(|_| Err(late().into()))
     }
 
     /// Subscribes to the agent's events.
@@ -243,6 +278,21 @@ impl Link {
         let (status, body) = read(response).await.map_err(|error| lost(&*error))?;
         let reason = format!("the event stream was answered with {status}: {}", String::from_utf8_lossy(&body));
         Err(CallError::Agent(AgentError::Internal { reason }))
+    }
+}
+
+/// A VM's console on its host.
+pub struct HostConsole {
+    /// What the VM and its viewer send to each other: RFB, the VNC protocol.
+    pub stream: TokioIo<Upgraded>,
+    closed: CancellationToken,
+}
+
+impl HostConsole {
+    /// A token that is cancelled when the connection to the host has ended. The stream itself may outlive that: hyper keeps a
+    /// connection that nobody else wants any more for as long as a stream of it is open.
+    pub fn closed(&self) -> CancellationToken {
+        self.closed.clone()
     }
 }
 
@@ -327,6 +377,13 @@ fn tls_error(endpoint: &HostEndpoint, error: &io::Error) -> ConnectError {
         CertificateError::NotValidForName => ConnectError::OtherHost { endpoint, found: "unknown".to_owned() },
         _ => ConnectError::InvalidCertificate { endpoint, reason },
     }
+}
+
+/// Why the agent refused something, as it says itself.
+fn refused(what: &str, status: StatusCode, body: &[u8]) -> CallError {
+    CallError::Agent(serde_json::from_slice(body).unwrap_or_else(|_| AgentError::Internal {
+        reason: format!("{what} was answered with {status}: {}", String::from_utf8_lossy(body)),
+    }))
 }
 
 fn lost(error: &(dyn Error + 'static)) -> CallError {

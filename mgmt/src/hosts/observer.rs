@@ -213,6 +213,7 @@ fn set_status(
         }
     }
     if status == ConnectionStatus::Disconnected {
+        tx.disconnect_storages_without_hosts(machine)?;
         for mut vm in tx.find::<VmInstance>(&[("host_uuid", machine.to_sql())])? {
             if matches!(vm.state, VmInstanceState::Running | VmInstanceState::Paused) {
                 vm.state = VmInstanceState::Unknown;

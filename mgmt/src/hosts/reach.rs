@@ -294,11 +294,20 @@ async fn visit<O: Reaches>(run: &Run<O>) -> Result<HostSession, Failure>
 where
     O::State: AsMut<Reaching> + AsRef<Reaching>,
 {
-    let login = run.params.login();
+    log_in(&run.params.login(), run.state.as_ref().host_key.as_deref()).await
+}
+
+/// Logs in to a machine, and out again. One with another key than the pinned one is sent nothing.
+pub async fn try_login(login: &Login<'_>, pinned: Option<&str>) -> Result<(), Failure> {
+    log_in(login, pinned).await?.close().await;
+    Ok(())
+}
+
+async fn log_in(login: &Login<'_>, pinned: Option<&str>) -> Result<HostSession, Failure> {
     let address = login.address.parse().map_err(|error| Failure::argument("managementIp", login.address, error))?;
     let target =
         SshTarget { address, port: login.port, username: login.username.to_owned(), password: login.password.clone() };
-    let pinned: Option<HostKey> = match &run.state.as_ref().host_key {
+    let pinned: Option<HostKey> = match pinned {
         Some(key) => {
             Some(key.parse().map_err(|_| Failure::new(ErrorKind::Internal, "the stored host key cannot be read"))?)
         }

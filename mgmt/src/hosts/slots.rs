@@ -6,7 +6,10 @@ use std::{
 };
 
 use gantry_common::{
-    agent::{AddImage, CacheImage, Command, CreateVolume, RebootVm, StartVm},
+    agent::{
+        AddImage, CacheImage, Command, CopyVolume, CreateVolume, FetchImage, FlattenVolume, OfferFile, RebootVm,
+        StartVm,
+    },
     id::HostUuid,
 };
 use parking_lot::Mutex;
@@ -16,7 +19,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 fn limit(command: &str) -> usize {
     match command {
         // They share the host's network and disk: more at once are not done sooner.
-        AddImage::NAME | CacheImage::NAME => 4,
+        AddImage::NAME | CacheImage::NAME | FetchImage::NAME | OfferFile::NAME | CopyVolume::NAME => 4,
+        FlattenVolume::NAME => 4,
         // Each takes libvirt a second of work before its guest runs.
         StartVm::NAME | RebootVm::NAME => 8,
         CreateVolume::NAME => 8,

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::future::BoxFuture;
 use gantry_common::{
     error::ErrorKind,
     id::{JobUuid, SessionUuid},
@@ -14,7 +15,7 @@ use super::{
     same_call,
 };
 use crate::{
-    api::{Declaration, ParameterKind, Principal, may_with},
+    api::{Declaration, Origin, ParameterKind, Principal, may_with},
     clock::Timestamp,
     failure::Failure,
     job::JobOperation,
@@ -26,7 +27,7 @@ use crate::{
 /// How the jobs of one operation are driven.
 #[derive(Clone, Copy)]
 pub struct JobHandler {
-    resources: fn(&Node, &Value) -> Result<Vec<String>, Failure>,
+    resources: fn(Arc<Node>, Value) -> BoxFuture<'static, Result<Vec<String>, Failure>>,
     can_be_cancelled_from: fn(usize) -> bool,
     drive: fn(Arc<Node>, Ticket, JobRecord),
 }
@@ -35,7 +36,7 @@ impl JobHandler {
     /// The handler of an operation.
     pub fn of<O: JobOperation>() -> Self {
         Self {
-            resources: |node, stored| Ok(unseal::<O>(node, stored)?.locks()),
+            resources: |node, stored| Box::pin(resources::<O>(node, stored)),
             can_be_cancelled_from: |step| O::steps().iter().skip(step).any(|step| step.can_be_cancelled),
             drive: drive::<O>,
         }
@@ -45,6 +46,16 @@ impl JobHandler {
     pub(super) fn can_be_cancelled_from(&self, step: usize) -> bool {
         (self.can_be_cancelled_from)(step)
     }
+}
+
+/// The ids of the resources that a job works on.
+async fn resources<O: JobOperation>(node: Arc<Node>, stored: Value) -> Result<Vec<String>, Failure> {
+    let operation = unseal::<O>(&node, &stored)?;
+    let mut resources = operation.locks();
+    if let Some(find) = O::FIND_LOCKS {
+        resources.extend(node.store.read(move |tx| find(&operation, tx)).await?);
+    }
+    Ok(resources)
 }
 
 /// A checked call that is to become a job.
@@ -65,6 +76,8 @@ pub struct Accepted {
     pub audit: Option<AuditedCall>,
     /// Where the result is posted to.
     pub webhook: Option<String>,
+    /// Where the caller reached the node.
+    pub origin: Option<Origin>,
 }
 
 /// Stores the job and starts it. The same call under an id that is known is the same job: nothing is started.
@@ -86,7 +99,7 @@ async fn store_and_start(node: Arc<Node>, accepted: Accepted) -> Result<JobUuid,
     seal(&node, accepted.declaration, &mut parameters)?;
     let params = Value::Object(parameters);
     // The place in line is taken first: its number is stored with the job and keeps the order over a restart.
-    let ticket = node.jobs.queues.queue((accepted.handler.resources)(&node, &params)?);
+    let ticket = node.jobs.queues.queue((accepted.handler.resources)(node.clone(), params.clone()).await?);
     let record = JobRecord {
         uuid: accepted.uuid,
         number: ticket.number(),
@@ -96,6 +109,7 @@ async fn store_and_start(node: Arc<Node>, accepted: Accepted) -> Result<JobUuid,
         account_uuid,
         session_uuid: accepted.session_uuid,
         webhook: accepted.webhook,
+        origin: accepted.origin,
         phase: JobPhase::Waiting,
         step: 0,
         state: Value::Null,
@@ -150,6 +164,7 @@ pub async fn run<O: JobOperation>(node: &Arc<Node>, parameters: Map<String, Valu
         session_uuid: None,
         audit: None,
         webhook: None,
+        origin: None,
     };
     let uuid = accept(node, accepted).await?;
     let mut wait = LOOK.0;
@@ -181,7 +196,7 @@ pub async fn resume_jobs(node: &Arc<Node>) -> Result<usize, Failure> {
             give_up(node, &record, &Failure::new(ErrorKind::NotSupported, details)).await;
             continue;
         };
-        match (handler.resources)(node, &record.params) {
+        match (handler.resources)(node.clone(), record.params.clone()).await {
             Ok(resources) => {
                 let ticket = node.jobs.queues.queue_again(record.number, resources);
                 (handler.drive)(node.clone(), ticket, record);
@@ -206,6 +221,12 @@ fn seal(node: &Node, declaration: &Declaration, parameters: &mut Map<String, Val
         }
     }
     Ok(())
+}
+
+/// Brings what is sealed in a job's result to light, for the caller.
+pub fn open_result(node: &Node, job: &mut JobRecord) -> Result<(), Failure> {
+    let Some(result) = &mut job.result else { return Ok(()) };
+    node.seal.open_within(result).map_err(|error| Failure::new(ErrorKind::Internal, error.to_string()))
 }
 
 /// A stored job's parameters with their secrets opened.

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{JobOperation, Part};
-use crate::{failure::Failure, node::Node};
+use crate::{api::Origin, failure::Failure, node::Node};
 
 /// What a step on hosts has at hand.
 pub struct Run<O: JobOperation> {
@@ -21,6 +21,8 @@ pub struct Run<O: JobOperation> {
     pub job: JobUuid,
     /// Who called.
     pub account_uuid: AccountUuid,
+    /// Where the caller reached the node.
+    pub origin: Option<Origin>,
     /// What was asked.
     pub params: Arc<O>,
     /// What the steps have found out so far.

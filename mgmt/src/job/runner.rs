@@ -259,6 +259,7 @@ impl<O: JobOperation> Job<O> {
                         job: record.uuid,
                         account_uuid: record.account_uuid,
                         session_uuid: record.session_uuid,
+                        origin: record.origin.as_ref(),
                         params: &*params,
                         state: &mut state,
                     };
@@ -291,6 +292,7 @@ impl<O: JobOperation> Job<O> {
             node: self.node.clone(),
             job: self.record.uuid,
             account_uuid: self.record.account_uuid,
+            origin: self.record.origin.clone(),
             params: self.params.clone(),
             state,
             step: format!("{direction} {}", self.steps[step].name),

@@ -8,7 +8,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::Run;
-use crate::{api::Declared, failure::Failure, node::Node, store::Tx};
+use crate::{
+    api::{Declared, Origin},
+    failure::Failure,
+    node::Node,
+    store::Tx,
+};
 
 /// An operation that is carried out by job.
 pub trait JobOperation: Declared {
@@ -20,6 +25,10 @@ pub trait JobOperation: Declared {
         Vec::new()
     }
 
+    /// Finds further such ids that the parameters do not name: the VM of a network interface. Asked once, when the call is
+    /// accepted or taken up again.
+    const FIND_LOCKS: Option<FindLocks<Self>> = None;
+
     /// The steps, in order.
     fn steps() -> Vec<Step<Self>>;
 
@@ -28,6 +37,9 @@ pub trait JobOperation: Declared {
         Ok(Value::Object(serde_json::Map::new()))
     }
 }
+
+/// Looks in the inventory for the ids of resources that no other job may work on at the same time.
+pub type FindLocks<O> = fn(&O, &Tx<'_>) -> Result<Vec<String>, Failure>;
 
 /// A step that only writes to the inventory.
 pub type Record<O> = fn(&Tx<'_>, &mut Recording<'_, O>) -> Result<(), Failure>;
@@ -46,6 +58,8 @@ pub struct Recording<'a, O: JobOperation> {
     pub account_uuid: AccountUuid,
     /// The session of the call, where it had one.
     pub session_uuid: Option<SessionUuid>,
+    /// Where the caller reached the node; nothing for the node's own jobs.
+    pub origin: Option<&'a Origin>,
     /// What was asked.
     pub params: &'a O,
     /// What the steps have found out so far.

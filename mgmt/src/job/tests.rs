@@ -105,6 +105,7 @@ fn call(node: &Node, uuid: JobUuid, parameters: Value) -> Accepted {
         session_uuid: None,
         audit: None,
         webhook: None,
+        origin: None,
     }
 }
 
@@ -244,6 +245,7 @@ fn stored(node: &Node, phase: JobPhase, step: u32, state: Value, result: Option<
         account_uuid: node.admin,
         session_uuid: None,
         webhook: None,
+        origin: None,
         phase,
         step,
         state,

@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, sync::Arc, time::Duration};
 use gantry_common::id::JobUuid;
 use tokio::sync::Semaphore;
 
-use super::runner::insist;
+use super::{accept::open_result, runner::insist};
 use crate::{
     clock::Timestamp,
     failure::Failure,
@@ -62,9 +62,13 @@ async fn deliver(node: Arc<Node>, job: JobUuid) {
 async fn attempt(node: &Arc<Node>, uuid: JobUuid, wait: Duration) -> ControlFlow<()> {
     let Ok(_slot) = node.jobs.poster.slots.acquire().await else { return ControlFlow::Break(()) };
     let read = || node.store.read(move |tx| Ok(tx.job(uuid)?));
-    let Some(job) = insist("reading a result to post", read).await else { return ControlFlow::Break(()) };
-    let Some(url) = &job.webhook else { return ControlFlow::Break(()) };
-    if let Err(why) = send(&node.jobs.poster.client, url, &job).await {
+    let Some(mut job) = insist("reading a result to post", read).await else { return ControlFlow::Break(()) };
+    let Some(url) = job.webhook.clone() else { return ControlFlow::Break(()) };
+    let sent = match open_result(node, &mut job) {
+        Ok(()) => send(&node.jobs.poster.client, &url, &job).await,
+        Err(failure) => Err(failure.details),
+    };
+    if let Err(why) = sent {
         let deadline = job.finished_date.unwrap_or_else(Timestamp::now).plus(node.settings.now().webhook_give_up);
         if Timestamp::now().plus(wait) <= deadline {
             tracing::warn!(job = %uuid, why, "a job's result did not arrive; it is posted again");

@@ -6,7 +6,6 @@ use serde_json::Value;
 use super::{
     changing::{SWITCHES, change},
     making::{made, make, put_tags, readable_name, require},
-    primary_storage::DEFAULT_ALLOCATION_STRATEGY,
 };
 use crate::{
     api::{Operation, job, query},
@@ -17,6 +16,7 @@ use crate::{
     operation,
     resource::{AdminState, DiskOffering},
     store::Tx,
+    vm::{DEFAULT_STORAGE_STRATEGY, storage_strategy},
 };
 
 /// The operations of this chapter.
@@ -66,6 +66,8 @@ impl JobOperation for CreateDiskOffering {
                     "it is in bytes; at least 1 MiB is needed",
                 ));
             }
+            let strategy = params.allocation_strategy.as_deref().unwrap_or(DEFAULT_STORAGE_STRATEGY);
+            let strategy = storage_strategy("allocationStrategy", strategy)?;
             let uuid = params.resource_uuid.unwrap_or_else(DiskOfferingUuid::random);
             let now = Timestamp::now();
             make(
@@ -80,10 +82,7 @@ impl JobOperation for CreateDiskOffering {
                     kind: "zstack".to_owned(),
                     create_date: now,
                     last_op_date: now,
-                    allocator_strategy: params
-                        .allocation_strategy
-                        .clone()
-                        .unwrap_or_else(|| DEFAULT_ALLOCATION_STRATEGY.to_owned()),
+                    allocator_strategy: strategy.to_owned(),
                 },
             )?;
             put_tags::<DiskOffering>(tx, uuid, &params.system_tags, &params.user_tags)?;

@@ -6,12 +6,15 @@ use gantry_common::{
         ImageFormat,
     },
     error::ErrorKind,
-    id::{BackupStorageUuid, HostUuid, ImageUuid},
+    id::{BackupStorageUuid, ImageUuid},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::making::{make, put_tags, readable_name, refuse_if_used, require};
+use super::{
+    image_copies::{ImageCopy, admit_image, copies, set_copies},
+    making::{make, put_tags, readable_name, refuse_if_used, require},
+};
 use crate::{
     api::{Operation, job, query},
     background::expunge_image,
@@ -22,8 +25,7 @@ use crate::{
     operation,
     query::inventory_reply,
     resource::{
-        AdminState, BackupStorage, ConnectionStatus, GuestPlatform, Image, ImageBackupStorageRef, MediaStatus,
-        MediaType, VmInstance,
+        AdminState, BackupStorage, GuestPlatform, Image, ImageBackupStorageRef, MediaStatus, MediaType, VmInstance,
     },
     settings::DeletionPolicy,
     store::{SqlValue, Tx},
@@ -72,16 +74,8 @@ operation! {
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct Adding {
     image: Option<ImageUuid>,
-    copies: Vec<Copy>,
+    copies: Vec<ImageCopy>,
     facts: Option<ImageFacts>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Copy {
-    backup_storage: BackupStorageUuid,
-    machine: HostUuid,
-    root: String,
-    path: String,
 }
 
 impl AddImage {
@@ -183,68 +177,33 @@ fn record_image(tx: &Tx<'_>, run: &mut Recording<'_, AddImage>) -> Result<(), Fa
     let uuid = params.resource_uuid.unwrap_or_else(ImageUuid::random);
     let now = Timestamp::now();
     let format = params.format()?;
-    make(
-        tx,
-        &Image {
-            uuid,
-            name: readable_name(&params.name)?,
-            description: params.description.clone(),
-            state: AdminState::Enabled,
-            status: MediaStatus::Downloading,
-            size: 0,
-            actual_size: 0,
-            md5_sum: None,
-            url: without_credentials(&params.url),
-            media_type: params.media_type()?,
-            guest_os_type: params.guest_os_type.clone(),
-            kind: "zstack".to_owned(),
-            platform: params.platform.unwrap_or(GuestPlatform::Linux),
-            format: format.as_str().to_owned(),
-            system: params.system.unwrap_or(false),
-            create_date: now,
-            last_op_date: now,
-        },
-    )?;
+    let image = Image {
+        uuid,
+        name: readable_name(&params.name)?,
+        description: params.description.clone(),
+        state: AdminState::Enabled,
+        status: MediaStatus::Downloading,
+        size: 0,
+        actual_size: 0,
+        md5_sum: None,
+        url: without_credentials(&params.url),
+        media_type: params.media_type()?,
+        guest_os_type: params.guest_os_type.clone(),
+        kind: "zstack".to_owned(),
+        platform: params.platform.unwrap_or(GuestPlatform::Linux),
+        format: format.as_str().to_owned(),
+        system: params.system.unwrap_or(false),
+        create_date: now,
+        last_op_date: now,
+        export_url: None,
+        export_md5_sum: None,
+    };
+    make(tx, &image)?;
     put_tags::<Image>(tx, uuid, &params.system_tags, &params.user_tags)?;
     for backup_storage in &params.backup_storage_uuids {
         let storage = require::<BackupStorage>(tx, "backupStorageUuids", *backup_storage)?;
-        if storage.state != AdminState::Enabled || storage.status != ConnectionStatus::Connected {
-            return Err(Failure::new(
-                ErrorKind::StateForbids,
-                format!(
-                    "backup storage '{}' is {} and {}: it must be Enabled and Connected",
-                    storage.name, storage.state, storage.status
-                ),
-            ));
-        }
-        let reserved_bytes = run.node.settings.now().backup_reserved_bytes;
-        if storage.available_capacity < reserved_bytes {
-            return Err(Failure::new(
-                ErrorKind::NoStorageCapacity,
-                format!(
-                    "backup storage '{}' has {} bytes left, and the setting backupStorage reservedCapacity keeps {reserved_bytes} of them: free space or lower the setting",
-                    storage.name, storage.available_capacity
-                ),
-            ));
-        }
-        let path = format!("{}/images/{uuid}/{uuid}.{}", storage.url, format.as_str());
-        let copy = ImageBackupStorageRef {
-            image_uuid: uuid,
-            backup_storage_uuid: storage.uuid,
-            install_path: path.clone(),
-            status: MediaStatus::Downloading,
-            create_date: now,
-            last_op_date: now,
-        };
-        if !tx.link(&copy)? {
-            continue;
-        }
-        run.state.copies.push(Copy {
-            backup_storage: storage.uuid,
-            machine: storage.machine_uuid,
-            root: storage.url,
-            path,
-        });
+        admit_image(&run.node.settings.now(), &storage, 0)?;
+        run.state.copies.extend(ImageCopy::plan(tx, &image, &storage, MediaStatus::Downloading)?);
     }
     run.state.image = Some(uuid);
     Ok(())
@@ -279,19 +238,6 @@ async fn download(mut run: Run<AddImage>) -> Result<Adding, Failure> {
         run.state.facts = Some(facts);
     }
     Ok(run.state)
-}
-
-fn copies(tx: &Tx<'_>, image: ImageUuid) -> Result<Vec<ImageBackupStorageRef>, Failure> {
-    Ok(tx.find::<ImageBackupStorageRef>(&[("image_uuid", image.to_sql())])?)
-}
-
-fn set_copies(tx: &Tx<'_>, image: ImageUuid, status: MediaStatus) -> Result<(), Failure> {
-    for copy in copies(tx, image)? {
-        let key = [("image_uuid", image.to_sql()), ("backup_storage_uuid", copy.backup_storage_uuid.to_sql())];
-        tx.delete_where::<ImageBackupStorageRef>(&key)?;
-        tx.insert(&ImageBackupStorageRef { status, last_op_date: Timestamp::now(), ..copy })?;
-    }
-    Ok(())
 }
 
 operation! {
@@ -394,7 +340,7 @@ operation! {
 /// The files that are to go.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct Files {
-    copies: Vec<Copy>,
+    copies: Vec<ImageCopy>,
 }
 
 impl JobOperation for ExpungeImage {
@@ -418,15 +364,7 @@ impl JobOperation for ExpungeImage {
                     let users = tx.count::<VmInstance>(&[("image_uuid", image.uuid.to_sql())])?;
                     refuse_if_used("image", &image.name, &[("VMs with it in their drive", users)])?;
                 }
-                for copy in copies(tx, image.uuid)? {
-                    let storage = require::<BackupStorage>(tx, "backupStorageUuids", copy.backup_storage_uuid)?;
-                    run.state.copies.push(Copy {
-                        backup_storage: storage.uuid,
-                        machine: storage.machine_uuid,
-                        root: storage.url,
-                        path: copy.install_path,
-                    });
-                }
+                run.state.copies = ImageCopy::all(tx, image.uuid)?;
                 Ok(())
             }),
             Step::remote("delete its files", |run: Run<Self>| async move {

@@ -32,6 +32,14 @@ pub fn operations() -> Vec<Operation> {
 /// QEMU's firmware does not start with less.
 const SMALLEST_MEMORY_BYTES: u64 = 16 << 20;
 
+/// Whether a VM can have that much memory at all.
+pub(super) fn check_memory(memory_bytes: u64) -> Result<(), Failure> {
+    if memory_bytes < SMALLEST_MEMORY_BYTES {
+        return Err(Failure::argument("memorySize", memory_bytes, "it is in bytes; at least 16 MiB are needed"));
+    }
+    Ok(())
+}
+
 operation! {
     /// Makes a size of VM.
     CreateInstanceOffering, "3.5.1", Post "/instance-offerings", Job -> InstanceOffering; {
@@ -48,7 +56,7 @@ operation! {
         /// Where it stands in lists.
         sort_key: Option<i32>;
         /// Its kind.
-        kind as "type": Option<String>;
+        kind as "type": Option<String>, values &["UserVm"];
         /// The id it gets.
         resource_uuid: Option<InstanceOfferingUuid>;
     }
@@ -60,13 +68,7 @@ impl JobOperation for CreateInstanceOffering {
     fn steps() -> Vec<Step<Self>> {
         vec![Step::record("record the instance offering", |tx, run| {
             let params = run.params;
-            if params.memory_size < SMALLEST_MEMORY_BYTES {
-                return Err(Failure::argument(
-                    "memorySize",
-                    params.memory_size,
-                    "it is in bytes; at least 16 MiB are needed",
-                ));
-            }
+            check_memory(params.memory_size)?;
             let preferred = run.node.settings.now().allocator_strategy;
             let strategy = params.allocator_strategy.as_deref().unwrap_or(preferred);
             crate::vm::Strategy::parse(strategy)?;

@@ -13,7 +13,7 @@ use crate::{
         Checked, Declaration, Handler, JsonText, Operation, ParameterKind, Principal, check_object, job, may, may_with,
         query,
     },
-    audit::{self, Origin},
+    audit::{self, CallSource},
     clock::Timestamp,
     failure::Failure,
     job::{Accepted, JobHandler, JobOperation, Recording, Run, Step, accept, cancel},
@@ -99,7 +99,7 @@ impl JobOperation for SubmitLongJob {
                 let (admin, account) = (run.node.admin, run.account_uuid);
                 let principal = move |tx: &Tx<'_>| Principal::of(tx, admin, account).map_err(Failure::from);
                 let principal = run.node.store.read(principal).await?;
-                let origin = Origin { principal, session: None, from: None };
+                let origin = CallSource { principal, session: None, from: None };
                 let (declaration, handler, checked) = run.params.read(&run.node)?;
                 let written = audit::begin(declaration, &origin, &checked.parameters, Some(job));
                 // The same id after a restart: it is started once.
@@ -112,6 +112,7 @@ impl JobOperation for SubmitLongJob {
                     session_uuid: None,
                     audit: Some(written),
                     webhook: None,
+                    origin: run.origin.clone(),
                 };
                 accept(&run.node, accepted).await?;
                 Ok(run.state)

@@ -21,9 +21,11 @@ use crate::{
     operation,
     query::inventory_reply,
     resource::{
-        AdminState, Cluster, ConnectionStatus, Host, PrimaryStorage, PrimaryStorageClusterRef, VmInstance, Volume, Zone,
+        AdminState, Cluster, ConnectionStatus, Host, MediaStatus, PrimaryStorage, PrimaryStorageClusterRef, VmInstance,
+        Volume, Zone,
     },
     store::{SqlValue, Tx},
+    vm::{LOCAL_STORAGE, STORAGE_STRATEGIES},
 };
 
 /// The operations of this chapter.
@@ -40,12 +42,6 @@ pub fn operations() -> Vec<Operation> {
         query::<QueryPrimaryStorage>(PrimaryStorage::declaration),
     ]
 }
-
-/// The one kind of primary storage there is.
-const KIND: &str = "LocalStorage";
-
-/// How a primary storage is chosen for a volume: the first with enough space.
-pub const DEFAULT_ALLOCATION_STRATEGY: &str = "DefaultPrimaryStorageAllocationStrategy";
 
 /// Directories that belong to the system: a storage is a directory of its own.
 const SYSTEM_DIRECTORIES: [&str; 12] =
@@ -114,7 +110,7 @@ impl JobOperation for AddLocalPrimaryStorage {
                     total_physical_capacity: 0,
                     available_physical_capacity: 0,
                     system_used_capacity: 0,
-                    kind: KIND.to_owned(),
+                    kind: LOCAL_STORAGE.to_owned(),
                     state: AdminState::Enabled,
                     // It becomes connected with the first host that has it.
                     status: ConnectionStatus::Disconnected,
@@ -170,6 +166,22 @@ impl JobOperation for DeletePrimaryStorage {
     }
 }
 
+/// Two storages of a host must not share a directory: their files and their space would be each other's.
+fn refuse_overlap(tx: &Tx<'_>, cluster: &Cluster, storage: &PrimaryStorage) -> Result<(), Failure> {
+    let is_below = |inner: &str, outer: &str| inner == outer || inner.starts_with(&format!("{outer}/"));
+    for link in tx.find::<PrimaryStorageClusterRef>(&[("cluster_uuid", cluster.uuid.to_sql())])? {
+        let Some(other) = tx.get::<PrimaryStorage>(link.primary_storage_uuid)? else { continue };
+        if other.uuid != storage.uuid && (is_below(&other.url, &storage.url) || is_below(&storage.url, &other.url)) {
+            let remedy = format!(
+                "its directory {} and {} of primary storage '{}' on the same cluster overlap: add a storage with another directory",
+                storage.url, other.url, other.name
+            );
+            return Err(Failure::argument("primaryStorageUuid", storage.uuid, remedy));
+        }
+    }
+    Ok(())
+}
+
 /// What the hosts' file systems said.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct Measured {
@@ -206,6 +218,7 @@ impl JobOperation for AttachPrimaryStorageToCluster {
                     let remedy = "the cluster is in another zone than the primary storage";
                     return Err(Failure::argument("clusterUuid", cluster.uuid, remedy));
                 }
+                refuse_overlap(tx, &cluster, &storage)?;
                 let hosts = tx.find::<Host>(&[("cluster_uuid", cluster.uuid.to_sql())])?;
                 let connected = hosts.into_iter().filter(|host| host.status == ConnectionStatus::Connected);
                 run.state.hosts = connected.map(|host| host.uuid).collect();
@@ -367,7 +380,12 @@ impl Change for ChangePrimaryStorageState {
         storage.state = match self.state_event.as_str() {
             "maintain" => {
                 let running = running_vms(tx, storage.uuid)?;
-                refuse_if_used("primary storage", &storage.name, &[("running VMs", running)])?;
+                let moving = tx.count::<Volume>(&[
+                    ("primary_storage_uuid", storage.uuid.to_sql()),
+                    ("status", MediaStatus::Migrating.to_sql()),
+                ])?;
+                let blockers = [("running VMs", running), ("volumes that are being moved", moving)];
+                refuse_if_used("primary storage", &storage.name, &blockers)?;
                 AdminState::Maintenance
             }
             "deleting" => {
@@ -387,7 +405,7 @@ operation! {
 
 impl SyncOperation for GetPrimaryStorageTypes {
     async fn answer(self, _caller: Caller) -> Result<Value, Failure> {
-        Ok(json!({ "types": [KIND] }))
+        Ok(json!({ "types": [LOCAL_STORAGE] }))
     }
 }
 
@@ -398,7 +416,7 @@ operation! {
 
 impl SyncOperation for GetPrimaryStorageAllocatorStrategies {
     async fn answer(self, _caller: Caller) -> Result<Value, Failure> {
-        Ok(json!({ "strategies": [DEFAULT_ALLOCATION_STRATEGY] }))
+        Ok(json!({ "strategies": STORAGE_STRATEGIES }))
     }
 }
 

@@ -39,6 +39,8 @@ text_enum! {
         Ready = "Ready",
         /// It has no file yet.
         NotInstantiated = "NotInstantiated",
+        /// It is being moved to another host or storage.
+        Migrating = "Migrating",
         /// It was deleted and can be recovered.
         Deleted = "Deleted",
     }
@@ -87,6 +89,8 @@ text_enum! {
         Paused = "Paused",
         /// Its processors are being resumed.
         Resuming = "Resuming",
+        /// Not running; a volume of it is being moved.
+        VolumeMigrating = "VolumeMigrating",
         /// Being destroyed.
         Destroying = "Destroying",
         /// Destroyed; can be recovered until it is expunged.
@@ -111,5 +115,15 @@ text_enum! {
         Paravirtualization = "Paravirtualization",
         /// Windows with virtio drivers.
         WindowsVirtio = "WindowsVirtio",
+    }
+}
+
+text_enum! {
+    /// How an affinity group places its VMs.
+    AffinityPolicy {
+        /// On different hosts where that is possible.
+        AntiSoft = "ANTISOFT",
+        /// On different hosts, or not at all.
+        AntiHard = "ANTIHARD",
     }
 }

@@ -45,6 +45,10 @@ resource! {
         create_date: Timestamp,
         /// When it last changed.
         last_op_date: Timestamp,
+        /// Where it can be downloaded from, where it is exported.
+        export_url: Option<String>,
+        /// The digest of what is downloaded.
+        export_md5_sum: Option<String>,
     }
     relations {
         "backupStorage" => BackupStorage(uuid via image_backup_storage_ref(image_uuid, backup_storage_uuid) = uuid);
@@ -70,6 +74,10 @@ resource! {
         create_date: Timestamp,
         /// When it last changed.
         last_op_date: Timestamp,
+    }
+    hidden {
+        /// Where it can be downloaded from, where it is exported.
+        export_url: Option<String>,
     }
     relations {
         "image" => Image(image_uuid = uuid);

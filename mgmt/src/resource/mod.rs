@@ -2,7 +2,9 @@
 //!
 //! The store reads and writes rows by these declarations, and the query engine answers every `Query…` call from them.
 
+mod affinity_groups;
 mod audit;
+mod consoles;
 mod declaration;
 mod enums;
 mod hosts;
@@ -21,7 +23,9 @@ mod vms;
 
 use std::sync::LazyLock;
 
+pub use affinity_groups::*;
 pub use audit::*;
+pub use consoles::*;
 pub use declaration::*;
 pub use enums::*;
 pub use hosts::*;
@@ -48,12 +52,14 @@ pub static ALL: LazyLock<Vec<&'static Declaration>> = LazyLock::new(|| {
         images::ALL,
         networks::ALL,
         vms::ALL,
+        affinity_groups::ALL,
         tags::ALL,
         identity::ALL,
         audit::ALL,
         long_jobs::ALL,
         settings::ALL,
         management::ALL,
+        consoles::ALL,
     ]
     .into_iter()
     .flatten()

@@ -21,6 +21,10 @@ text_enum! {
         Mevoco = "mevoco",
         /// VM instances.
         Vm = "vm",
+        /// Volumes.
+        Volume = "volume",
+        /// Consoles.
+        Console = "console",
         /// Images.
         Image = "image",
         /// Primary storages.

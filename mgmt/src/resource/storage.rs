@@ -1,6 +1,6 @@
 //! Primary and backup storage.
 
-use gantry_common::id::{BackupStorageUuid, HostUuid, PrimaryStorageUuid, ZoneUuid};
+use gantry_common::id::{BackupStorageUuid, HostUuid, PrimaryStorageUuid, VolumeUuid, ZoneUuid};
 
 use super::{AdminState, ConnectionStatus, Declaration, Shown};
 use crate::{clock::Timestamp, resource};
@@ -11,6 +11,7 @@ pub const ALL: &[fn() -> &'static Declaration] = &[
     BackupStorage::declaration,
     BackupStorageZoneRef::declaration,
     PrimaryStorageClusterRef::declaration,
+    LocalStorageResourceRef::declaration,
 ];
 
 resource! {
@@ -128,5 +129,31 @@ resource! {
     relations {
         "primaryStorage" => PrimaryStorage(primary_storage_uuid = uuid);
         "cluster" => Cluster(cluster_uuid = uuid);
+    }
+}
+
+resource! {
+    /// A resource is on the local storage of a host.
+    LocalStorageResourceRef, table "local_storage_resource_ref",
+        class "org.zstack.storage.primary.local.LocalStorageResourceRefInventory" {
+        /// The resource.
+        resource_uuid: VolumeUuid,
+        /// The primary storage.
+        primary_storage_uuid: PrimaryStorageUuid,
+        /// The host.
+        host_uuid: HostUuid,
+        /// Bytes that it is promised.
+        size: u64,
+        /// What it is: always `VolumeVO`.
+        resource_type: String,
+        /// When it was made.
+        create_date: Timestamp,
+        /// When it last changed.
+        last_op_date: Timestamp,
+    }
+    relations {
+        "volume" => Volume(resource_uuid = uuid);
+        "primaryStorage" => PrimaryStorage(primary_storage_uuid = uuid);
+        "host" => Host(host_uuid = uuid);
     }
 }

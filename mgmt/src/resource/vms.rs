@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use gantry_common::{
     id::{
         ClusterUuid, DiskOfferingUuid, HostUuid, ImageUuid, InstanceOfferingUuid, L3NetworkUuid, NicUuid,
-        PrimaryStorageUuid, UsedIpUuid, VmUuid, VolumeUuid, ZoneUuid,
+        PrimaryStorageUuid, ShareableVolumeRefUuid, UsedIpUuid, VmUuid, VolumeUuid, ZoneUuid,
     },
     net::MacAddress,
 };
@@ -14,7 +14,8 @@ use super::{AdminState, Declaration, GuestPlatform, MediaStatus, Shown, VmInstan
 use crate::{clock::Timestamp, resource};
 
 /// The declarations of this file.
-pub const ALL: &[fn() -> &'static Declaration] = &[VmInstance::declaration, VmNic::declaration, Volume::declaration];
+pub const ALL: &[fn() -> &'static Declaration] =
+    &[VmInstance::declaration, VmNic::declaration, Volume::declaration, ShareableVolumeVmInstanceRef::declaration];
 
 resource! {
     /// A virtual machine.
@@ -69,6 +70,7 @@ resource! {
         "image" => Image(image_uuid = uuid);
         "instanceOffering" => InstanceOffering(instance_offering_uuid = uuid);
         "rootVolume" => Volume(root_volume_uuid = uuid);
+        "affinityGroup" => AffinityGroup(uuid via affinity_group_usage(resource_uuid, affinity_group_uuid) = uuid);
         "defaultL3Network" => L3Network(default_l3_network_uuid = uuid);
         "vmNics" => VmNic(uuid = vm_instance_uuid) shown Shown::Inventories { order: "device_id" };
         "allVolumes" => Volume(uuid = vm_instance_uuid) shown Shown::Inventories { order: "device_id" };
@@ -161,5 +163,28 @@ resource! {
         "primaryStorage" => PrimaryStorage(primary_storage_uuid = uuid);
         "diskOffering" => DiskOffering(disk_offering_uuid = uuid);
         "image" => Image(root_image_uuid = uuid);
+    }
+}
+
+resource! {
+    /// A shareable volume is attached to a VM instance.
+    ShareableVolumeVmInstanceRef, table "shareable_volume_vm_instance_ref",
+        class "org.zstack.mevoco.ShareableVolumeVmInstanceRefInventory", with "vmInstance" {
+        /// Its id.
+        uuid: ShareableVolumeRefUuid,
+        /// The volume.
+        volume_uuid: VolumeUuid,
+        /// The VM.
+        vm_instance_uuid: VmUuid,
+        /// The volume's number in the VM.
+        device_id: u32,
+        /// When it was attached.
+        create_date: Timestamp,
+        /// When it last changed.
+        last_op_date: Timestamp,
+    }
+    relations {
+        "volume" => Volume(volume_uuid = uuid);
+        "vmInstance" => VmInstance(vm_instance_uuid = uuid);
     }
 }

@@ -148,19 +148,36 @@ text_enum! {
     }
 }
 
-impl Kind for DeletionPolicy {
-    type Value = Self;
-    type Limits = ();
-    const UNIT: &str = "";
-
-    fn parse(text: &str, _limits: &()) -> Option<Self> {
-        Self::ALL.iter().copied().find(|policy| policy.as_str() == text)
-    }
-
-    fn allowed(_limits: &()) -> String {
-        Self::ALL.iter().map(|policy| policy.as_str()).collect::<Vec<_>>().join(", ")
+text_enum! {
+    /// Where on its host a VM's VNC console listens.
+    VncListen {
+        /// Nowhere: it is reached through the node alone.
+        Nowhere = "none",
+        /// On the host's management address.
+        ManagementIp = "managementIp",
     }
 }
+
+/// Enums whose values are written by their texts.
+macro_rules! choices {
+    ($($type:ty),*) => {$(
+        impl Kind for $type {
+            type Value = Self;
+            type Limits = ();
+            const UNIT: &str = "";
+
+            fn parse(text: &str, _limits: &()) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.as_str() == text)
+            }
+
+            fn allowed(_limits: &()) -> String {
+                Self::TEXTS.join(", ")
+            }
+        }
+    )*};
+}
+
+choices!(DeletionPolicy, VncListen);
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 //! A setting stands here once: the API, the README and the field that the program reads all come from its line. To add
 //! one, add its line and read its field; a category that is new goes into [`crate::resource::SettingCategory`].
 
-use super::{Bytes, Count, DeletionPolicy, Ratio, Seconds, Switch, declaration::settings};
+use super::{Bytes, Count, DeletionPolicy, Ratio, Seconds, Switch, VncListen, declaration::settings};
 use crate::vm::Strategy;
 
 const MINUTE: u64 = 60;
@@ -48,6 +48,8 @@ settings! {
     host_reconnect_interval: Seconds = Host "reconnect.interval", "5", 1..=3600;
     /// How often the storages of connected hosts are measured.
     storage_measure_interval: Seconds = PrimaryStorage "ping.interval", "600", 1..=DAY;
+    /// How often cached images are removed from primary storages that nothing uses and whose image exists no longer.
+    image_cache_cleanup_interval: Seconds = PrimaryStorage "imageCache.cleanup.interval", "3600", 1..=30 * DAY;
     /// How often the management node notes that it is there.
     heartbeat_interval: Seconds = ManagementServer "node.heartbeatInterval", "10", 1..=3600;
 
@@ -77,6 +79,23 @@ settings! {
     vm_clean_traffic: Switch = Vm "cleanTraffic", "true", ();
     /// How long a guest may take to shut down before it is stopped by force.
     vm_stop_grace: Seconds = Vm "stop.gracePeriod", "60", 1..=3600;
+    /// How many data volumes a VM may have.
+    vm_max_data_volumes: Count = Kvm "dataVolume.maxNum", "24", 1..=24;
+    /// What becomes of a deleted data volume: it is expunged at once (Direct), when it is old enough (Delay), or by hand (Never).
+    volume_deletion_policy: DeletionPolicy = Volume "deletionPolicy", "Delay", ();
+    /// How long a deleted data volume can be recovered before it is expunged.
+    volume_expunge_period: Seconds = Volume "expungePeriod", "259200", 0..=10 * YEAR;
+    /// How often it is looked for deleted data volumes that are to be expunged.
+    volume_expunge_interval: Seconds = Volume "expungeInterval", "600", 1..=DAY;
+    /// How long the address of a console can be opened, once.
+    console_token_timeout: Seconds = Console "vnc.token.timeout", "120", 1..=DAY;
+    /// How long a console stays open in which nothing happens, neither on the screen nor on the keyboard.
+    console_idle_timeout: Seconds = Console "proxy.idleTimeout", "3600", 10..=YEAR;
+    /// How many consoles may be open at once.
+    console_max: Count = Console "proxy.maxConnections", "256", 1..=100_000;
+    /// Where a VM that is started listens for VNC viewers, without a password: on the host's management address (managementIp),
+    /// or nowhere (none); one that runs stays as it was started.
+    console_listen: VncListen = Console "vnc.listen", "none", ();
     /// What becomes of a deleted image: it is expunged at once (Direct), when it is old enough (Delay), or by hand (Never).
     image_deletion_policy: DeletionPolicy = Image "deletionPolicy", "Delay", ();
     /// How long a deleted image can be recovered before it is expunged.

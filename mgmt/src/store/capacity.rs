@@ -1,7 +1,10 @@
 //! Capacity of hosts and storages. Promises are made in the writer's transactions alone, so nothing is promised twice.
 
+use std::collections::HashMap;
+
 use gantry_common::id::{HostUuid, PrimaryStorageUuid, VmUuid};
 use rusqlite::OptionalExtension;
+use serde::{Deserialize, Serialize};
 
 use super::{SqlValue, StoreError, Tx, column};
 use crate::resource::Host;
@@ -22,12 +25,45 @@ pub struct LocalStorageCapacity {
 }
 
 impl LocalStorageCapacity {
+    /// The value of a row that begins with its columns in order.
+    fn from_row(row: &rusqlite::Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            total_bytes: column(row, 0)?,
+            available_bytes: column(row, 1)?,
+            total_physical_bytes: column(row, 2)?,
+            available_physical_bytes: column(row, 3)?,
+            system_used_bytes: column(row, 4)?,
+        })
+    }
+
     /// Whether more than this part of the file system is in use.
     #[allow(clippy::cast_precision_loss)]
     pub fn is_fuller_than(&self, part: f64) -> bool {
         let used_bytes = self.total_physical_bytes.saturating_sub(self.available_physical_bytes);
         used_bytes as f64 > self.total_physical_bytes as f64 * part
     }
+}
+
+/// What a look through a storage has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SurveyedStorage {
+    /// Bytes of the file system.
+    pub total_bytes: u64,
+    /// Of these, how many are free.
+    pub available_bytes: u64,
+    /// What the storage's own files take.
+    pub own_bytes: u64,
+}
+
+/// What a VM is promised of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostPromise {
+    /// The host.
+    pub host: HostUuid,
+    /// Virtual processors.
+    pub cpu_num: u32,
+    /// Memory.
+    pub memory_bytes: u64,
 }
 
 /// How much of a storage may be promised.
@@ -82,6 +118,19 @@ impl Tx<'_> {
         Ok(true)
     }
 
+    /// What a VM is promised.
+    pub fn host_promise(&self, vm: VmUuid) -> Result<Option<HostPromise>, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT host_uuid, cpu_num, memory_bytes FROM vm_allocation WHERE vm_uuid = ?")?;
+        let mut rows = statement.query([vm.to_string()])?;
+        rows.next()?
+            .map(|row| {
+                Ok(HostPromise { host: column(row, 0)?, cpu_num: column(row, 1)?, memory_bytes: column(row, 2)? })
+            })
+            .transpose()
+    }
+
     /// Takes back what a VM was promised.
     pub fn release_host(&self, vm: VmUuid) -> Result<(), StoreError> {
         let mut statement =
@@ -117,6 +166,36 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// How many VMs are on each host.
+    pub fn vms_by_host(&self) -> Result<HashMap<HostUuid, u64>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT host_uuid, count(*) FROM vm_instance WHERE host_uuid IS NOT NULL GROUP BY host_uuid",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut counts = HashMap::new();
+        while let Some(row) = rows.next()? {
+            counts.insert(column(row, 0)?, column(row, 1)?);
+        }
+        Ok(counts)
+    }
+
+    /// A local storage's capacity on each of its hosts.
+    pub fn local_storage_by_host(
+        &self,
+        storage: PrimaryStorageUuid,
+    ) -> Result<HashMap<HostUuid, LocalStorageCapacity>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT total_bytes, available_bytes, total_physical_bytes, available_physical_bytes, system_used_bytes, host_uuid
+             FROM local_storage_host WHERE primary_storage_uuid = ?",
+        )?;
+        let mut rows = statement.query([storage.to_string()])?;
+        let mut capacities = HashMap::new();
+        while let Some(row) = rows.next()? {
+            capacities.insert(column(row, 5)?, LocalStorageCapacity::from_row(row)?);
+        }
+        Ok(capacities)
+    }
+
     /// A local storage's capacity on a host, if the host has it.
     pub fn local_storage(
         &self,
@@ -128,17 +207,7 @@ impl Tx<'_> {
              FROM local_storage_host WHERE primary_storage_uuid = ? AND host_uuid = ?",
         )?;
         let mut rows = statement.query([storage.to_string(), host.to_string()])?;
-        rows.next()?
-            .map(|row| {
-                Ok(LocalStorageCapacity {
-                    total_bytes: column(row, 0)?,
-                    available_bytes: column(row, 1)?,
-                    total_physical_bytes: column(row, 2)?,
-                    available_physical_bytes: column(row, 3)?,
-                    system_used_bytes: column(row, 4)?,
-                })
-            })
-            .transpose()
+        rows.next()?.map(LocalStorageCapacity::from_row).transpose()
     }
 
     /// Records what a host's file system says of a local storage, and brings the storage's sums up to date.
@@ -174,6 +243,25 @@ impl Tx<'_> {
         self.count_storage(storage, host)
     }
 
+    /// The same after a look through all of the storage's files, which take `own_bytes`: what else is taken is the system's.
+    pub fn survey_local_storage(
+        &self,
+        storage: PrimaryStorageUuid,
+        host: HostUuid,
+        found: SurveyedStorage,
+        rules: StorageRules,
+    ) -> Result<(), StoreError> {
+        let SurveyedStorage { total_bytes, available_bytes, own_bytes } = found;
+        let system_bytes = total_bytes.saturating_sub(available_bytes).saturating_sub(own_bytes);
+        self.observe_local_storage(storage, host, total_bytes, available_bytes, rules)?;
+        self.connection
+            .prepare_cached(
+                "UPDATE local_storage_host SET system_used_bytes = ? WHERE primary_storage_uuid = ? AND host_uuid = ?",
+            )?
+            .execute(rusqlite::params_from_iter([system_bytes.to_sql(), storage.to_sql(), host.to_sql()]))?;
+        self.observe_local_storage(storage, host, total_bytes, available_bytes, rules)
+    }
+
     /// Brings every local storage to other rules; what is promised stays promised.
     pub fn recount_local_storages(&self, rules: StorageRules) -> Result<(), StoreError> {
         let mut statement = self.connection.prepare_cached(
@@ -207,6 +295,20 @@ impl Tx<'_> {
                 .execute([storage.to_string(), host.to_string()])?;
         }
         self.sum_up_storage(storage)
+    }
+
+    /// Records that no host can use those storages of a host that is lost which no other connected host has.
+    pub fn disconnect_storages_without_hosts(&self, lost: HostUuid) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "UPDATE primary_storage SET status = 'Disconnected'
+                 WHERE uuid IN (SELECT primary_storage_uuid FROM local_storage_host WHERE host_uuid = ?1)
+                   AND NOT EXISTS (SELECT 1 FROM local_storage_host AS other JOIN host ON host.uuid = other.host_uuid
+                                   WHERE other.primary_storage_uuid = primary_storage.uuid AND other.host_uuid <> ?1
+                                     AND host.status = 'Connected')",
+            )?
+            .execute([lost.to_string()])?;
+        Ok(())
     }
 
     /// The hosts that have a local storage.
@@ -281,6 +383,53 @@ impl Tx<'_> {
             .execute((&keys.0, &keys.1, &keys.2, i64::try_from(bytes).unwrap_or(i64::MAX)))?;
         self.count_storage(storage, host)?;
         Ok(true)
+    }
+
+    /// Promises a holder so many bytes in place of fewer. `false`, and nothing changed, where what it needs more does not
+    /// suffice.
+    pub fn grow_promise(
+        &self,
+        storage: PrimaryStorageUuid,
+        host: HostUuid,
+        holder: &str,
+        bytes: u64,
+    ) -> Result<bool, StoreError> {
+        let held = self.promised(storage, host, holder)?;
+        let more = bytes.saturating_sub(held);
+        if self.local_storage(storage, host)?.is_none_or(|local| local.available_bytes < more) {
+            return Ok(false);
+        }
+        self.set_promise(storage, host, holder, bytes.max(held))?;
+        Ok(true)
+    }
+
+    /// Sets what a holder is promised to what it has, whether that suffices or not.
+    pub fn set_promise(
+        &self,
+        storage: PrimaryStorageUuid,
+        host: HostUuid,
+        holder: &str,
+        bytes: u64,
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO storage_allocation (holder_uuid, primary_storage_uuid, host_uuid, bytes) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (holder_uuid, primary_storage_uuid, host_uuid) DO UPDATE SET bytes = ?4",
+            )?
+            .execute((holder, storage.to_string(), host.to_string(), i64::try_from(bytes).unwrap_or(i64::MAX)))?;
+        self.count_storage(storage, host)
+    }
+
+    /// What a holder is promised.
+    pub fn promised(&self, storage: PrimaryStorageUuid, host: HostUuid, holder: &str) -> Result<u64, StoreError> {
+        let held: Option<i64> = self
+            .connection
+            .prepare_cached(
+                "SELECT bytes FROM storage_allocation WHERE holder_uuid = ? AND primary_storage_uuid = ? AND host_uuid = ?",
+            )?
+            .query_row((holder, storage.to_string(), host.to_string()), |row| row.get(0))
+            .optional()?;
+        Ok(held.map_or(0, i64::unsigned_abs))
     }
 
     /// Takes back what a holder was promised of a local storage on a host.

@@ -5,7 +5,7 @@ use rusqlite::Row;
 use serde_json::Value;
 
 use super::{SqlValue, StoreError, Tx, column};
-use crate::{clock::Timestamp, text_enum};
+use crate::{api::Origin, clock::Timestamp, text_enum};
 
 text_enum! {
     /// Where a job is.
@@ -49,6 +49,8 @@ pub struct JobRecord {
     pub session_uuid: Option<SessionUuid>,
     /// Where the result is posted to.
     pub webhook: Option<String>,
+    /// Where the caller reached the node; nothing for the node's own jobs.
+    pub origin: Option<Origin>,
     /// Where it is.
     pub phase: JobPhase,
     /// The next step to do, or the next to undo counted from 1.
@@ -74,8 +76,8 @@ pub struct JobStanding {
     pub cancelled_by: Option<AccountUuid>,
 }
 
-const COLUMNS: &str = "uuid, number, api, params, call_digest, account_uuid, session_uuid, webhook, phase, step, state, \
-                       cancelled_by, result, accepted_date, finished_date";
+const COLUMNS: &str = "uuid, number, api, params, call_digest, account_uuid, session_uuid, webhook, origin, phase, step, \
+                       state, cancelled_by, result, accepted_date, finished_date";
 
 fn record(row: &Row<'_>) -> Result<JobRecord, StoreError> {
     let mut columns = 0..;
@@ -89,6 +91,7 @@ fn record(row: &Row<'_>) -> Result<JobRecord, StoreError> {
         account_uuid: column(row, next())?,
         session_uuid: column(row, next())?,
         webhook: column(row, next())?,
+        origin: column(row, next())?,
         phase: column(row, next())?,
         step: column(row, next())?,
         state: column(row, next())?,
@@ -111,6 +114,7 @@ impl Tx<'_> {
             job.account_uuid.to_sql(),
             job.session_uuid.to_sql(),
             job.webhook.to_sql(),
+            job.origin.to_sql(),
             job.phase.to_sql(),
             job.step.to_sql(),
             job.state.to_sql(),

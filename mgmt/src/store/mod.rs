@@ -8,6 +8,7 @@ mod addresses;
 mod audits;
 mod capacity;
 mod cleanup;
+mod console_access;
 mod image_cache;
 mod jobs;
 mod join_tokens;
@@ -26,7 +27,9 @@ mod writer;
 use std::path::Path;
 
 pub use capacity::*;
+pub use console_access::*;
 use gantry_common::id::AccountUuid;
+pub use image_cache::*;
 pub use jobs::*;
 pub use join_tokens::*;
 pub use ownership::on_behalf_of;
@@ -126,6 +129,16 @@ pub struct Tx<'a> {
     connection: &'a Connection,
     /// On whose behalf it is made.
     account: Option<AccountUuid>,
+}
+
+/// Works on an inventory of its own that is gone afterwards. It does not ask whether what rows refer to is there.
+#[cfg(test)]
+pub fn in_memory<T>(work: impl FnOnce(&Tx<'_>) -> T) -> T {
+    let mut connection = Connection::open_in_memory().unwrap();
+    migrations::run(&mut connection).unwrap();
+    query::equip(&connection).unwrap();
+    connection.pragma_update(None, "foreign_keys", "OFF").unwrap();
+    work(&Tx { connection: &connection })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use gantry_common::{id, net::MacAddress};
 use rusqlite::types::{Value, ValueRef};
 
 use super::StoreError;
-use crate::clock::Timestamp;
+use crate::{api::Origin, clock::Timestamp, onboarding::HostAddress};
 
 /// What a column holds, as queries see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,7 +149,7 @@ macro_rules! texts {
     )*};
 }
 
-texts!(Text: Ipv4Addr, MacAddress);
+texts!(Text: Ipv4Addr, MacAddress, HostAddress, Origin);
 
 texts!(
     Uuid:
@@ -166,6 +166,8 @@ texts!(
     id::HostUuid,
     id::InstanceOfferingUuid,
     id::DiskOfferingUuid,
+    id::AffinityGroupUuid,
+    id::AffinityGroupUsageUuid,
     id::BackupStorageUuid,
     id::PrimaryStorageUuid,
     id::ImageUuid,
@@ -180,6 +182,8 @@ texts!(
     id::TagUuid,
     id::NotificationUuid,
     id::GcJobUuid,
+    id::ShareableVolumeRefUuid,
+    id::ConsoleProxyAgentUuid,
     id::OperationId,
 );
 

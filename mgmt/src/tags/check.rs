@@ -1,5 +1,8 @@
 //! Whether what varies in a system tag can be used.
 
+use gantry_common::id::{HostUuid, PrimaryStorageUuid};
+
+use super::QEMU_GUEST_AGENT;
 use crate::{failure::Failure, settings::parse_bytes, vm::VmTags};
 
 fn refuse(tag: &str, remedy: &str) -> Failure {
@@ -24,6 +27,10 @@ pub fn boot_mode(tag: &str) -> Result<(), Failure> {
     if allowed { Ok(()) } else { Err(refuse(tag, "allowed are bootMode::UEFI and bootMode::Legacy")) }
 }
 
+pub fn guest_agent(tag: &str) -> Result<(), Failure> {
+    if tag == QEMU_GUEST_AGENT { Ok(()) } else { Err(refuse(tag, "the tag is qemuga, without anything after it")) }
+}
+
 pub fn console_mode(tag: &str) -> Result<(), Failure> {
     if value(tag) == "vnc" { Ok(()) } else { Err(refuse(tag, "consoles of this node are vmConsoleMode::vnc")) }
 }
@@ -34,6 +41,47 @@ pub fn usb_redirect(tag: &str) -> Result<(), Failure> {
         "true" => Err(refuse(tag, "this node redirects no USB devices: usbRedirect::false is what it has")),
         _ => Err(refuse(tag, "usbRedirect::true or usbRedirect::false is needed")),
     }
+}
+
+pub fn local_storage_host(tag: &str) -> Result<(), Failure> {
+    match value(tag).parse::<HostUuid>() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(refuse(tag, "localStorage::hostUuid::<host uuid> is needed")),
+    }
+}
+
+pub fn shareable(tag: &str) -> Result<(), Failure> {
+    Err(refuse(tag, "local storage, which one host has, shares no volume between VMs: leave it out"))
+}
+
+pub fn max_instances(tag: &str) -> Result<(), Failure> {
+    match value(tag).parse::<u64>() {
+        Ok(1..) => Ok(()),
+        _ => Err(refuse(tag, "a whole number from 1 on is needed at its end")),
+    }
+}
+
+pub fn mode(tag: &str) -> Result<(), Failure> {
+    if matches!(value(tag), "soft" | "hard") { Ok(()) } else { Err(refuse(tag, "soft or hard is needed at its end")) }
+}
+
+pub fn uuid(tag: &str) -> Result<(), Failure> {
+    match value(tag).parse::<PrimaryStorageUuid>() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(refuse(tag, &error.to_string())),
+    }
+}
+
+/// `…::userTag::<tag>` or `…::userTag::<tag>::required`.
+pub fn user_tag(tag: &str) -> Result<(), Failure> {
+    let named = tag.split_once("userTag::").map(|(_, named)| named.strip_suffix("::required").unwrap_or(named));
+    if named.is_some_and(|named| !named.trim().is_empty()) {
+        return Ok(());
+    }
+    Err(refuse(
+        tag,
+        "a primary storage's user tag is needed after userTag::, and ::required after that if it must be there",
+    ))
 }
 
 pub fn bytes(tag: &str) -> Result<(), Failure> {

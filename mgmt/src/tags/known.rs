@@ -3,6 +3,9 @@
 use super::check;
 use crate::failure::Failure;
 
+/// What a tag begins with that names the host whose local storage is to hold a new volume.
+pub const LOCAL_STORAGE_HOST: &str = "localStorage::hostUuid::";
+
 /// Who gives a resource a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Giver {
@@ -72,6 +75,9 @@ impl KnownTag {
     }
 }
 
+/// Says that an image, or a VM, has the QEMU guest agent in it.
+pub const QEMU_GUEST_AGENT: &str = "qemuga";
+
 /// All kinds. A new one is one line here; what it means is where it is read.
 pub static KNOWN: &[KnownTag] = &[
     KnownTag::new("VmInstance", "hostname::{name}", Giver::Anyone, check::vm),
@@ -84,13 +90,36 @@ pub static KNOWN: &[KnownTag] = &[
     KnownTag::new("VmInstance", "bootMode::{mode}", Giver::Anyone, check::boot_mode),
     KnownTag::new("VmInstance", "vmConsoleMode::{mode}", Giver::Anyone, check::console_mode),
     KnownTag::new("VmInstance", "usbRedirect::{switch}", Giver::Anyone, check::usb_redirect),
+    KnownTag::new("VmInstance", QEMU_GUEST_AGENT, Giver::Anyone, check::guest_agent),
     KnownTag::new("VmInstance", "consolePassword::{password}", Giver::Nobody, check::nothing),
     KnownTag::new("VmInstance", "ha::{level}", Giver::Nobody, check::nothing),
     KnownTag::new("VmInstance", "vmCpuPinning::{policy}", Giver::Nobody, check::nothing),
     KnownTag::new("VmInstance", "pciDevice::{uuid}", Giver::Nobody, check::nothing).several(),
     KnownTag::new("VmInstance", "gpuOfferingUuid::{uuid}", Giver::Nobody, check::nothing),
-    KnownTag::new("VmInstance", "affinityGroupUuid::{uuid}", Giver::Nobody, check::nothing),
+    KnownTag::new("VmInstance", "affinityGroupUuid::{uuid}", Giver::Maker, check::vm),
+    // A VM takes them over from its instance offering.
+    KnownTag::new("VmInstance", "maxInstancePerHost::{number}", Giver::Node, check::nothing),
+    KnownTag::new("VmInstance", "minimumCPUUsageHostAllocatorStrategyMode::{mode}", Giver::Node, check::nothing),
+    KnownTag::new("VmInstance", "minimumMemoryUsageHostAllocatorStrategyMode::{mode}", Giver::Node, check::nothing),
+    KnownTag::new("InstanceOffering", "maxInstancePerHost::{number}", Giver::Anyone, check::max_instances),
+    KnownTag::new("InstanceOffering", "minimumCPUUsageHostAllocatorStrategyMode::{mode}", Giver::Anyone, check::mode),
+    KnownTag::new(
+        "InstanceOffering",
+        "minimumMemoryUsageHostAllocatorStrategyMode::{mode}",
+        Giver::Anyone,
+        check::mode,
+    ),
+    KnownTag::new("InstanceOffering", "primaryStorage::allocator::uuid::{uuid}", Giver::Anyone, check::uuid),
+    KnownTag::new("InstanceOffering", "primaryStorage::allocator::userTag::{tag}", Giver::Anyone, check::user_tag)
+        .several(),
+    KnownTag::new("DiskOffering", "primaryStorage::allocator::uuid::{uuid}", Giver::Anyone, check::uuid),
+    KnownTag::new("DiskOffering", "primaryStorage::allocator::userTag::{tag}", Giver::Anyone, check::user_tag)
+        .several(),
+    KnownTag::new("Volume", "localStorage::hostUuid::{hostUuid}", Giver::Maker, check::local_storage_host),
+    KnownTag::new("Volume", "ephemeral::shareable", Giver::Maker, check::shareable),
+    KnownTag::new("Volume", "capability::virtio-scsi", Giver::Nobody, check::nothing),
     KnownTag::new("Image", "bootMode::{mode}", Giver::Anyone, check::boot_mode),
+    KnownTag::new("Image", QEMU_GUEST_AGENT, Giver::Anyone, check::guest_agent),
     KnownTag::new("Image", "md5::{digest}", Giver::Maker, check::md5),
     KnownTag::new("Image", "sha256::{digest}", Giver::Maker, check::sha256),
     KnownTag::new("Host", "reservedMemory::{bytes}", Giver::Anyone, check::bytes).with(Effect::HostCapacity),

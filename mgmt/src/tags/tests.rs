@@ -17,7 +17,7 @@ fn an_unknown_tag_is_refused_with_what_its_resource_can_have() {
         assert!(failure.details.contains(form), "{failure}");
     }
     assert!(!failure.details.contains("pciDevice"), "{failure}");
-    assert!(admit("DiskOffering", "x", false).unwrap_err().details.contains("takes no system tags"));
+    assert!(admit("BackupStorage", "x", false).unwrap_err().details.contains("takes no system tags"));
     assert!(kind_of("VmInstance", "hostname").is_err());
 }
 

@@ -102,6 +102,7 @@ pub fn is_in_hand(state: State) -> bool {
         | State::Rebooting
         | State::Pausing
         | State::Resuming
+        | State::VolumeMigrating
         | State::Destroying
         | State::Expunging => true,
         State::Created | State::Running | State::Stopped | State::Paused | State::Destroyed | State::Unknown => false,

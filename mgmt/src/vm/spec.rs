@@ -16,8 +16,8 @@ use crate::{
     failure::Failure,
     network,
     operations::require,
-    resource::{GuestPlatform, Image, MediaType, VmInstance, VmNic, Volume},
-    settings::Values,
+    resource::{GuestPlatform, Host, Image, MediaType, VmInstance, VmNic, Volume},
+    settings::{Values, VncListen},
     store::{SqlValue, Tx},
 };
 
@@ -47,6 +47,14 @@ pub fn spec(tx: &Tx<'_>, settings: &Values, vm: VmUuid, iso_path: Option<String>
         })?;
         networks.insert(nic.l3_network_uuid, found);
     }
+    let host = vm.host_uuid.map(|host| tx.get::<Host>(host)).transpose()?.flatten();
+    let console_listen = match settings.console_listen {
+        VncListen::Nowhere => None,
+        // A name may mean another address on the host itself than to the node.
+        VncListen::ManagementIp => {
+            host.map(|host| host.management_ip.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
+        }
+    };
     let image = tx.get::<Image>(vm.image_uuid)?;
     let from_iso = image.as_ref().is_some_and(|image| image.media_type == MediaType::Iso);
     Ok(VmSpec {
@@ -74,12 +82,13 @@ pub fn spec(tx: &Tx<'_>, settings: &Values, vm: VmUuid, iso_path: Option<String>
             })
             .collect(),
         networks: networks.into_values().collect(),
-        console_listen: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        console_listen,
         guest_data: tags.guest_data,
     })
 }
 
-fn platform(platform: GuestPlatform) -> Platform {
+/// The platform as hosts know it.
+pub fn platform(platform: GuestPlatform) -> Platform {
     match platform {
         GuestPlatform::Linux => Platform::Linux,
         GuestPlatform::Windows => Platform::Windows,

@@ -1,9 +1,14 @@
-//! The system tags of CreateVmInstance: `staticIp`, `customMac`, `userdata`, `sshkey`, `hostname`.
+//! The system tags of CreateVmInstance: `staticIp`, `customMac`, `userdata`, `sshkey`, `hostname`,
+//! `affinityGroupUuid`.
 
 use std::{collections::HashMap, net::Ipv4Addr};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use gantry_common::{agent::GuestData, id::L3NetworkUuid, net::MacAddress};
+use gantry_common::{
+    agent::GuestData,
+    id::{AffinityGroupUuid, L3NetworkUuid},
+    net::MacAddress,
+};
 
 use crate::failure::Failure;
 
@@ -14,6 +19,8 @@ pub struct VmTags {
     pub static_ips: HashMap<L3NetworkUuid, Ipv4Addr>,
     /// The Ethernet address on an L3 network: `customMac::<l3 uuid>::<mac>`.
     pub custom_macs: HashMap<L3NetworkUuid, MacAddress>,
+    /// The affinity group that the VM joins: `affinityGroupUuid::<uuid>`.
+    pub affinity_group: Option<AffinityGroupUuid>,
     /// What the guest is told: `userdata::<base64>`, `sshkey::<public key>`, `hostname::<name>`.
     pub guest_data: GuestData,
 }
@@ -41,6 +48,13 @@ impl VmTags {
                         .ok_or_else(|| refuse("customMac::<L3 network uuid>::<unicast MAC address> is needed"))?;
                     if parsed.custom_macs.insert(l3, mac).is_some() {
                         return Err(refuse("each L3 network takes one customMac"));
+                    }
+                }
+                "affinityGroupUuid" => {
+                    let group =
+                        value.parse().map_err(|_| refuse("affinityGroupUuid::<affinity group uuid> is needed"))?;
+                    if parsed.affinity_group.replace(group).is_some() {
+                        return Err(refuse("a VM is in one affinity group at the most"));
                     }
                 }
                 "userdata" => {

@@ -97,6 +97,7 @@ pub const LIMITED: &[(&str, &str)] = &[
     ("AddKVMHost", "username"),
     ("AttachNetworkServiceToL3Network", "networkServices"),
     ("CheckIpAvailability", "ip"),
+    ("CreateInstanceOffering", "type"),
     ("CreateL3Network", "dnsDomain"),
     ("DetachNetworkServiceFromL3Network", "networkServices"),
     ("GetFreeIp", "limit"),
@@ -131,9 +132,6 @@ pub const UNSERVED_FIELDS: &[(&str, &str)] = &[
     ("*", "sshPassword"),
     ("*", "chapUserPassword"),
     ("*", "authKey"),
-    // Images are not exported yet.
-    ("Image", "exportUrl"),
-    ("Image", "exportMd5Sum"),
     // Network services are those of L3 networks.
     ("NetworkServiceProvider", "attachedL2NetworkUuids"),
     // A notification has nothing beside its arguments.

@@ -1,8 +1,11 @@
 //! A host whose commands do what a test tells them.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -10,21 +13,42 @@ use futures_util::{StreamExt, stream};
 use gantry_agent::image::Images;
 use gantry_common::{agent::*, id::VmUuid};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, broadcast};
+use tokio::{
+    io::{DuplexStream, duplex},
+    sync::{Notify, broadcast},
+};
 use tokio_stream::wrappers::BroadcastStream;
 
+#[path = "disks.rs"]
+mod disks;
+
+pub use disks::Disks;
+
 /// The host. Images are handled by the agent's own code where there are any; `pause_vm` waits for `gate`, `measure_volume`
-/// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses.
+/// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses. With `disks`, there are volumes.
+/// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses. `start_vm` and `reboot_vm` note
+/// the size that the VM gets.
+/// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses, and `evict_image` waits for `gate`.
+/// `start_vm` and `reboot_vm` note the size that the VM gets.
 pub struct Double {
     pub deleted: Mutex<Vec<String>>,
     /// What every storage has, where there are any.
     pub capacity: Mutex<Option<StorageCapacity>>,
+    /// What is in the cache of every storage.
+    pub cached: Mutex<Vec<CachedImage>>,
     pub refuses: AtomicBool,
     pub gate: Notify,
     pub begun: Notify,
     pub pauses: AtomicU64,
+    /// Processors and memory of each VM that runs.
+    pub sizes: Mutex<HashMap<VmUuid, (u32, u64)>>,
     pub told: broadcast::Sender<Event>,
     pub images: Option<Images>,
+    pub disks: Mutex<Option<Disks>>,
+    /// The state in which every VM is seen, where there is any.
+    pub vm_state: Mutex<Option<VmState>>,
+    screens: Mutex<VecDeque<(VmUuid, DuplexStream)>>,
+    screen_opened: Notify,
 }
 
 impl Double {
@@ -37,13 +61,35 @@ impl Double {
         Self {
             deleted: Mutex::default(),
             capacity: Mutex::default(),
+            cached: Mutex::default(),
             refuses: AtomicBool::new(false),
             gate: Notify::new(),
             begun: Notify::new(),
             pauses: AtomicU64::new(0),
+            sizes: Mutex::default(),
             told,
             images,
+            disks: Mutex::default(),
+            vm_state: Mutex::default(),
+            screens: Mutex::default(),
+            screen_opened: Notify::new(),
         }
+    }
+
+    /// The next console that is opened, from the VM's side.
+    pub async fn screen(&self) -> (VmUuid, DuplexStream) {
+        loop {
+            let opened = self.screen_opened.notified();
+            if let Some(screen) = self.screens.lock().pop_front() {
+                return screen;
+            }
+            opened.await;
+        }
+    }
+
+    fn run(&self, spec: &VmSpec) -> Observation {
+        self.sizes.lock().insert(spec.uuid, (spec.cpu_num, spec.memory_bytes));
+        Observation { vm: spec.uuid, state: VmState::Running, revision: 1 }
     }
 
     pub fn tell(&self, revision: u64) {
@@ -75,6 +121,10 @@ pub fn snapshot() -> Event {
     Event::Snapshot(Box::new(Snapshot { facts: facts(), vms: Some(vec![]), foreign: vec![], revision: 0 }))
 }
 
+fn no_disks() -> AgentError {
+    AgentError::NotFound { what: "command of the double".to_owned(), name: "volumes".to_owned() }
+}
+
 fn no_images() -> AgentError {
     AgentError::NotFound { what: "image store".to_owned(), name: "double".to_owned() }
 }
@@ -99,6 +149,26 @@ macro_rules! double {
                 self.images.as_ref().ok_or_else(no_images)?.delete_image(&call, command).await
             }
 
+            async fn fetch_image(&self, call: Call, command: FetchImage) -> Result<FetchedImage, AgentError> {
+                self.images.as_ref().ok_or_else(no_images)?.fetch_image(&call, command).await
+            }
+
+            async fn measure_image(&self, _: Call, command: MeasureImage) -> Result<ImageFacts, AgentError> {
+                self.images.as_ref().ok_or_else(no_images)?.measure_image(command).await
+            }
+
+            async fn survey_image_store(
+                &self,
+                _: Call,
+                command: SurveyImageStore,
+            ) -> Result<ImageStoreSurvey, AgentError> {
+                self.images.as_ref().ok_or_else(no_images)?.survey_image_store(command).await
+            }
+
+            async fn reclaim_space(&self, call: Call, command: ReclaimSpace) -> Result<ReclaimedSpace, AgentError> {
+                self.images.as_ref().ok_or_else(no_images)?.reclaim_space(&call, command).await
+            }
+
             async fn pause_vm(&self, _: Call, command: PauseVm) -> Result<Observation, AgentError> {
                 let revision = self.pauses.fetch_add(1, Ordering::SeqCst) + 1;
                 self.begun.notify_one();
@@ -106,7 +176,34 @@ macro_rules! double {
                 Ok(Observation { vm: command.vm, state: VmState::Paused, revision })
             }
 
-            async fn measure_volume(&self, call: Call, _: MeasureVolume) -> Result<VolumeSize, AgentError> {
+            async fn create_volume(&self, _: Call, command: CreateVolume) -> Result<VolumeSize, AgentError> {
+                self.disks.lock().as_mut().ok_or_else(no_disks)?.create(command)
+            }
+
+            async fn resize_volume(&self, _: Call, command: ResizeVolume) -> Result<VolumeSize, AgentError> {
+                self.disks.lock().as_mut().ok_or_else(no_disks)?.resize(command)
+            }
+
+            async fn attach_disk(&self, _: Call, command: AttachDisk) -> Result<(), AgentError> {
+                self.disks.lock().as_mut().ok_or_else(no_disks)?.attach(command)
+            }
+
+            async fn detach_disk(&self, _: Call, command: DetachDisk) -> Result<(), AgentError> {
+                self.disks.lock().as_mut().ok_or_else(no_disks)?.detach(command)
+            }
+
+            async fn start_vm(&self, _: Call, command: StartVm) -> Result<Observation, AgentError> {
+                Ok(self.run(&command.vm))
+            }
+
+            async fn reboot_vm(&self, _: Call, command: RebootVm) -> Result<Observation, AgentError> {
+                Ok(self.run(&command.vm))
+            }
+
+            async fn measure_volume(&self, call: Call, command: MeasureVolume) -> Result<VolumeSize, AgentError> {
+                if let Some(disks) = &*self.disks.lock() {
+                    return disks.measure(&command.path);
+                }
                 call.report(1, Some(2));
                 call.cancelled.cancelled().await;
                 Err(AgentError::Cancelled)
@@ -117,12 +214,49 @@ macro_rules! double {
                 (*self.capacity.lock()).ok_or(missing)
             }
 
+            async fn survey_storage(&self, call: Call, command: SurveyStorage) -> Result<StorageSurvey, AgentError> {
+                let capacity = self.open_storage(call, OpenStorage { root: command.root }).await?;
+                let cached_images = self.cached.lock().clone();
+                let used_bytes = cached_images.iter().map(|image| image.actual_bytes).sum();
+                Ok(StorageSurvey { capacity, used_bytes, cached_images })
+            }
+
+            async fn evict_image(&self, _: Call, command: EvictImage) -> Result<(), AgentError> {
+                if self.refuses.load(Ordering::SeqCst) {
+                    return Err(AgentError::InUse { what: command.path, user: "a volume of the double".to_owned() });
+                }
+                self.begun.notify_one();
+                self.gate.notified().await;
+                self.cached.lock().retain(|image| image.path != command.path);
+                Ok(())
+            }
+
             async fn delete_volume(&self, _: Call, command: DeleteVolume) -> Result<(), AgentError> {
                 if self.refuses.load(Ordering::SeqCst) {
                     return Err(AgentError::Internal { reason: "the double refuses".to_owned() });
                 }
+                if let Some(disks) = &mut *self.disks.lock() {
+                    disks.files.remove(&command.path);
+                }
                 self.deleted.lock().push(command.path);
                 Ok(())
+            }
+
+            async fn observe_vm(&self, _: Call, command: ObserveVm) -> Result<Observation, AgentError> {
+                let missing = AgentError::NotFound { what: "VM".to_owned(), name: command.vm.to_string() };
+                let state = (*self.vm_state.lock()).ok_or(missing)?;
+                Ok(Observation { vm: command.vm, state, revision: 1 })
+            }
+
+            async fn open_console(&self, vm: VmUuid) -> Result<Box<dyn ConsoleStream>, AgentError> {
+                let state = self.vm_state.lock().unwrap_or(VmState::Absent);
+                if state == VmState::Absent {
+                    return Err(AgentError::VmState { vm, state, remedy: "start it".to_owned() });
+                }
+                let (ours, theirs) = duplex(64 << 10);
+                self.screens.lock().push_back((vm, ours));
+                self.screen_opened.notify_one();
+                Ok(Box::new(theirs))
             }
 
             fn events(&self) -> EventStream {
@@ -135,17 +269,21 @@ macro_rules! double {
 
 double! {
     retire(Retire) -> ();
+    run_script(RunScript) -> ScriptOutcome;
+    plan_upgrade(PlanUpgrade) -> Upgrade;
+    upgrade_packages(UpgradePackages) -> Upgrade;
     ensure_bridge(EnsureBridge) -> ();
     remove_bridge(RemoveBridge) -> ();
     ensure_network(EnsureNetwork) -> ();
     remove_network(RemoveNetwork) -> ();
     create_volume(CreateVolume) -> VolumeSize;
+    offer_file(OfferFile) -> OfferedFile;
+    copy_volume(CopyVolume) -> VolumeSize;
+    flatten_volume(FlattenVolume) -> VolumeSize;
+    export_image(ExportImage) -> ExportedImage;
+    end_export(EndExport) -> ();
     cache_image(CacheImage) -> ImageFacts;
-    evict_image(EvictImage) -> ();
-    start_vm(StartVm) -> Observation;
     stop_vm(StopVm) -> Observation;
-    reboot_vm(RebootVm) -> Observation;
     resume_vm(ResumeVm) -> Observation;
-    observe_vm(ObserveVm) -> Observation;
-    console_address(ConsoleAddressOf) -> ConsoleAddress;
+    console_address(ConsoleAddressOf) -> Option<ConsoleAddress>;
 }

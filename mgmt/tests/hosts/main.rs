@@ -5,6 +5,7 @@
 
 mod commands;
 mod connecting;
+mod consoles;
 mod double;
 mod following;
 mod joining;

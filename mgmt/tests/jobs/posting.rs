@@ -73,6 +73,7 @@ fn ended(ago: Duration, webhook: String) -> JobRecord {
         account_uuid: AccountUuid::random(),
         session_uuid: None,
         webhook: Some(webhook),
+        origin: None,
         phase: JobPhase::Succeeded,
         step: 0,
         state: Value::Null,

@@ -93,8 +93,9 @@ async fn start_agent(node: &Node, machine: HostUuid) -> SocketAddr {
     let images = Images::new(http_client().unwrap(), node.authority.client_config().unwrap(), PathLocks::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    let routes = images.serve();
     let double = Arc::new(Double::with_images(Some(images)));
-    tokio::spawn(Server::new(double, Arc::new(identity), Images::serve()).serve(listener, CancellationToken::new()));
+    tokio::spawn(Server::new(double, Arc::new(identity), routes).serve(listener, CancellationToken::new()));
     address
 }
 

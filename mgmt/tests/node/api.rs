@@ -80,6 +80,10 @@ impl Api {
         if reply["success"] == true { Ok(reply) } else { Err(reply["error"].clone()) }
     }
 
+    pub async fn log_out(&self) {
+        self.delete(&format!("/accounts/sessions/{}", self.session)).await.unwrap();
+    }
+
     /// Makes a call and waits for its job: the reply, or the error.
     pub async fn call(&self, method: Method, path: &str, body: Value) -> Result<Value, Value> {
         let mut request = self.http.request(method, format!("{}{path}", self.base));

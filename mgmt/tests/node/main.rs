@@ -3,22 +3,29 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that meets the unexpected ends")]
 
 mod accounts;
+mod affinity_groups;
 mod api;
 mod audit;
+mod candidates;
 mod changing;
 mod clean_up;
+mod consoles;
 #[path = "../hosts/double.rs"]
 mod double;
 mod expunging;
+mod image_cache;
 mod l3_networks;
+mod local_volumes;
 mod notifications;
 #[allow(dead_code, reason = "each suite uses a part of it")]
 #[path = "../served/node.rs"]
 mod served_node;
 mod settings;
+mod sizes;
 mod storages;
 mod tags;
 mod tenants;
+mod volumes;
 #[path = "../hosts/wire.rs"]
 mod wire;
 mod world;

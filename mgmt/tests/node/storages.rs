@@ -12,14 +12,18 @@ use super::{api::Api, wire::RunningAgent, world::World};
 
 const GIB: u64 = 1 << 30;
 
-async fn storage(api: &Api, world: World) -> PrimaryStorageUuid {
-    let uuid = PrimaryStorageUuid::random();
+pub async fn storage(api: &Api, world: World) -> PrimaryStorageUuid {
+    storage_at(api, world, "/data").await
+}
+
+pub async fn storage_at(api: &Api, world: World, url: &str) -> PrimaryStorageUuid {
+    let (uuid, url) = (PrimaryStorageUuid::random(), url.to_owned());
     let now = Timestamp::now();
     let storage = PrimaryStorage {
         uuid,
         zone_uuid: world.zone,
         name: "local".to_owned(),
-        url: "/data".to_owned(),
+        url: url.clone(),
         description: None,
         total_capacity: 0,
         available_capacity: 0,
@@ -29,7 +33,7 @@ async fn storage(api: &Api, world: World) -> PrimaryStorageUuid {
         kind: "LocalStorage".to_owned(),
         state: AdminState::Enabled,
         status: ConnectionStatus::Disconnected,
-        mount_path: "/data".to_owned(),
+        mount_path: url,
         create_date: now,
         last_op_date: now,
     };

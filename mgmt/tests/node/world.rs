@@ -10,8 +10,8 @@ use gantry_mgmt::{
     clock::Timestamp,
     failure::Failure,
     resource::{
-        AdminState, Cluster, ConnectionStatus, GuestPlatform, Host, IpRange, L2Network, L3Network, Machine, VmInstance,
-        VmInstanceState, VmNic, Zone,
+        AdminState, Cluster, ConnectionStatus, GuestPlatform, Host, IpRange, L2Network, L2NetworkClusterRef, L3Network,
+        Machine, VmInstance, VmInstanceState, VmNic, Zone,
     },
     store::Tx,
 };
@@ -34,6 +34,28 @@ impl World {
             Self { zone: ZoneUuid::random(), cluster: ClusterUuid::random(), host, l3: L3NetworkUuid::random() };
         api.node.store.write(move |tx| world.record(tx)).await.unwrap();
         world
+    }
+
+    /// Another host in the same cluster, as large as it says when it is asked.
+    pub async fn another_host(self, api: &Api, host: HostUuid) {
+        let record = move |tx: &Tx<'_>| {
+            let machine = tx.get::<Machine>(self.host)?.unwrap();
+            tx.insert(&Machine { uuid: host, address: format!("host-{host}"), ..machine })?;
+            let like = tx.get::<Host>(self.host)?.unwrap();
+            let (name, management_ip) = (format!("host-{host}"), format!("host-{host}"));
+            Ok::<_, Failure>(tx.insert(&Host { uuid: host, name, management_ip, ..like })?)
+        };
+        api.node.store.write(record).await.unwrap();
+    }
+
+    /// Lets the cluster's hosts run VMs on the L3 network.
+    pub async fn attach_network(self, api: &Api) {
+        let attach = move |tx: &Tx<'_>| {
+            let l2_network_uuid = tx.get::<L3Network>(self.l3)?.unwrap().l2_network_uuid;
+            let link = L2NetworkClusterRef { l2_network_uuid, cluster_uuid: self.cluster };
+            Ok::<_, Failure>(tx.insert(&link)?)
+        };
+        api.node.store.write(attach).await.unwrap();
     }
 
     /// A zone with nothing in it.

@@ -42,7 +42,8 @@ async fn an_image_is_downloaded_measured_recorded_found_again_and_deleted() {
     assert_eq!(fs::read(store.path()).unwrap(), *content);
     assert_eq!(fs::metadata(store.path()).unwrap().mode() & 0o777, 0o400);
     let image = format!("images/{}", store.image);
-    let expected = [STORE_MARKER, "images", &image, &format!("{image}/image"), &format!("{image}/image.json")];
+    let beside = ["", ".chunks", ".json"].map(|suffix| format!("{image}/image{suffix}"));
+    let expected = [STORE_MARKER, "images", &image, &beside[0], &beside[1], &beside[2]];
     assert_eq!(tree(store.root()), expected);
 
     assert_eq!(images.add_image(&call(), command).await.unwrap(), facts);
@@ -204,7 +205,7 @@ async fn what_a_killed_agent_left_is_no_obstacle() {
     }
     let facts = images().add_image(&call(), command.clone()).await.unwrap();
     assert_facts(&facts, &content, MIB as u64, ImageFormat::Raw);
-    assert_eq!(fs::read_dir(store.path().parent().unwrap()).unwrap().count(), 2);
+    assert_eq!(fs::read_dir(store.path().parent().unwrap()).unwrap().count(), 3);
 
     // Killed after the image took its name: the repeat finds it, even without its source.
     fs::remove_file(file).unwrap();

@@ -2,8 +2,12 @@
 
 mod adding;
 mod caching;
+mod delta;
+mod exporting;
 mod failing;
+mod moving;
 mod peers;
+mod tidying;
 mod web;
 
 use std::{

@@ -28,10 +28,10 @@ use super::*;
 const MIB: usize = 1 << 20;
 
 /// A management node's authority.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
@@ -50,7 +50,7 @@ impl Authority {
         (vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
     }
 
-    fn client(&self, host: HostUuid) -> Arc<ClientConfig> {
+    pub(super) fn client(&self, host: HostUuid) -> Arc<ClientConfig> {
         let (certificates, key) = self.identity(host);
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -62,7 +62,12 @@ impl Authority {
     }
 
     /// An agent that serves its images on a port of this machine; answers its address.
-    async fn serve(&self, host: HostUuid, protocols: &[&[u8]]) -> SocketAddr {
+    pub(super) async fn serve(&self, host: HostUuid, protocols: &[&[u8]]) -> SocketAddr {
+        self.serve_routes(host, protocols, images().serve()).await
+    }
+
+    /// An agent that serves these routes.
+    pub(super) async fn serve_routes(&self, host: HostUuid, protocols: &[&[u8]], routes: Router) -> SocketAddr {
         let provider = Arc::new(ring::default_provider());
         let clients = WebPkiClientVerifier::builder_with_provider(self.roots(), provider.clone()).build().unwrap();
         let (certificates, key) = self.identity(host);
@@ -78,10 +83,10 @@ impl Authority {
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let acceptor = acceptor.clone();
+                let (acceptor, routes) = (acceptor.clone(), routes.clone());
                 tokio::spawn(async move {
                     if let Ok(stream) = acceptor.accept(stream).await {
-                        let service = TowerToHyperService::new(Images::serve());
+                        let service = TowerToHyperService::new(routes);
                         // A client that leaves is no failure of the server.
                         let _ = auto::Builder::new(TokioExecutor::new())
                             .serve_connection(TokioIo::new(stream), service)

@@ -7,13 +7,21 @@ use super::{Placement, hardware::Hardware, xml::Element};
 /// How often the guest's balloon driver reports memory use.
 const BALLOON_PERIOD_SECONDS: u32 = 10;
 
-/// The screen, served by VNC on a port of libvirt's choice, with the tablet that keeps the pointers together.
+/// The screen, with the tablet that keeps the pointers together. It is served by VNC: on a port of libvirt's choice, or on
+/// none, and then only to whom libvirt hands a connection (`virDomainOpenGraphicsFD`).
 pub fn screen(spec: &VmSpec, hardware: Hardware) -> [Element; 4] {
-    let listen = Element::new("listen").attr("type", "address").attr("address", spec.console_listen);
+    let graphics = Element::new("graphics").attr("type", "vnc");
+    let graphics = match spec.console_listen {
+        Some(address) => graphics
+            .attr("port", -1)
+            .attr("autoport", "yes")
+            .child(Element::new("listen").attr("type", "address").attr("address", address)),
+        None => graphics.child(Element::new("listen").attr("type", "none")),
+    };
     [
         Element::new("controller").attr("type", "usb").attr("model", hardware.usb),
         Element::new("input").attr("type", "tablet").attr("bus", "usb"),
-        Element::new("graphics").attr("type", "vnc").attr("port", -1).attr("autoport", "yes").child(listen),
+        graphics,
         Element::new("video").child(Element::new("model").attr("type", "vga").attr("heads", 1)),
     ]
 }

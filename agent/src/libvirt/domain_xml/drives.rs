@@ -13,18 +13,19 @@ pub fn disks(spec: &VmSpec, hardware: Hardware, boot: BootOrder, placement: &Pla
         .iter()
         .map(|disk| {
             let order = boot.root_disk.filter(|_| Some(disk.volume) == root);
-            self::disk(disk, hardware, placement).children(order.map(super::boot::order))
+            self::disk(disk, hardware, placement.direct_io.contains(&disk.path)).children(order.map(super::boot::order))
         })
         .collect()
 }
 
-fn disk(disk: &Disk, hardware: Hardware, placement: &Placement) -> Element {
+/// One disk. `direct_io` says whether its file system can do direct I/O.
+pub fn disk(disk: &Disk, hardware: Hardware, direct_io: bool) -> Element {
     let format = match disk.format {
         ImageFormat::Qcow2 => "qcow2",
         ImageFormat::Raw | ImageFormat::Iso => "raw",
     };
     // Without O_DIRECT, QEMU refuses cache=none. Write-back is as safe: what the guest flushes is flushed to the disk.
-    let cache = if placement.direct_io.contains(&disk.path) { "none" } else { "writeback" };
+    let cache = if direct_io { "none" } else { "writeback" };
     Element::new("disk").attr("type", "file").attr("device", "disk").children([
         Element::new("driver").attr("name", "qemu").attr("type", format).attr("cache", cache).attr("discard", "unmap"),
         Element::new("source").attr("file", &disk.path),

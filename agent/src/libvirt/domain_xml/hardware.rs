@@ -33,6 +33,11 @@ impl Bus {
         format!("{prefix}{}", letters(index))
     }
 
+    /// Whether drives can come and go while the machine runs. QEMU emulates no hot-plug on the others.
+    pub fn is_pluggable(self) -> bool {
+        self == Self::Virtio
+    }
+
     /// How many drives fit, where that is limited.
     pub fn max_drives(self) -> Option<u32> {
         (self == Self::Ide).then_some(4)

@@ -7,6 +7,7 @@ mod hardware;
 mod interfaces;
 mod machine;
 mod ownership;
+mod slots;
 mod validate;
 mod xml;
 
@@ -15,7 +16,7 @@ mod tests;
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-use gantry_common::agent::{Acceleration, AgentError, VmSpec};
+use gantry_common::agent::{Acceleration, AgentError, Disk, Platform, VmSpec};
 
 pub use self::ownership::is_ours;
 use self::{boot::BootOrder, hardware::Hardware, xml::Element};
@@ -81,13 +82,14 @@ pub fn render(spec: &VmSpec, placement: &Placement) -> Result<String, AgentError
     validate::validate(spec, hardware)?;
     let boot = BootOrder::of(spec);
     let devices = Element::new("devices")
+        .children(slots::slots(hardware))
         .children(drives::disks(spec, hardware, boot, placement))
         .children(drives::cdroms(spec, hardware, boot))
         .children(interfaces::interfaces(spec, hardware, boot)?)
         .children(consoles::serial(placement))
         .children(consoles::screen(spec, hardware))
         .children(consoles::guest_support(hardware));
-    Element::new("domain")
+    let domain = Element::new("domain")
         .attr("type", placement.hypervisor.as_str())
         .children([
             Element::text("name", spec.uuid),
@@ -103,9 +105,22 @@ pub fn render(spec: &VmSpec, placement: &Placement) -> Result<String, AgentError
             machine::clock(hardware, placement.hypervisor),
         ])
         .children(machine::lifecycle())
-        .children([machine::power_management(), devices])
-        .to_document()
-        .map_err(|error| AgentError::Internal { reason: format!("domain XML: {error}") })
+        .children([machine::power_management(), devices]);
+    write(&domain)
+}
+
+/// The XML of a data disk for a domain that runs already. `direct_io` says whether its file system can do direct I/O.
+///
+/// # Errors
+/// The platform's disks can only be there when the machine starts, or the disk's path or number is not usable.
+pub fn render_disk(disk: &Disk, platform: Platform, direct_io: bool) -> Result<String, AgentError> {
+    let hardware = Hardware::from(platform);
+    validate::live_disk(disk, platform, hardware)?;
+    write(&drives::disk(disk, hardware, direct_io))
+}
+
+fn write(element: &Element) -> Result<String, AgentError> {
+    element.to_document().map_err(|error| AgentError::Internal { reason: format!("domain XML: {error}") })
 }
 
 /// The VM's name as one line; it identifies nothing, so that what XML cannot carry may be replaced.

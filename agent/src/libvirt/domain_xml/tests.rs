@@ -70,7 +70,7 @@ fn spec(platform: Platform) -> VmSpec {
         boot_order: vec![BootDevice::HardDisk, BootDevice::CdRom],
         nics: vec![nic(0)],
         networks: vec![network(0, None)],
-        console_listen: "10.99.1.11".parse().unwrap(),
+        console_listen: None,
         guest_data: GuestData::default(),
     }
 }
@@ -91,6 +91,14 @@ fn xml(spec: &VmSpec, hypervisor: Hypervisor) -> String {
 #[test]
 fn linux_with_bios() {
     insta::assert_snapshot!(xml(&spec(Platform::Linux), Hypervisor::Kvm));
+}
+
+#[test]
+fn a_console_with_a_port_for_viewers() {
+    let spec = VmSpec { console_listen: Some("10.99.1.11".parse().unwrap()), ..spec(Platform::Linux) };
+    let listening =
+        "<graphics type=\"vnc\" port=\"-1\" autoport=\"yes\">\n      <listen type=\"address\" address=\"10.99.1.11\"/>";
+    assert!(xml(&spec, Hypervisor::Kvm).contains(listening));
 }
 
 #[test]

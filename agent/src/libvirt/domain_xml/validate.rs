@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use gantry_common::agent::{AgentError, VmSpec};
+use gantry_common::agent::{AgentError, Disk, Platform, VmSpec};
 
 use super::{hardware::Hardware, xml::is_allowed};
 
@@ -29,6 +29,18 @@ pub fn validate(spec: &VmSpec, hardware: Hardware) -> Result<(), AgentError> {
         interface_name("vm.networks.bridge", &network.bridge.name)?;
     }
     drives_fit(spec, hardware)
+}
+
+/// Checks a disk that is to be attached to a machine that runs.
+pub fn live_disk(disk: &Disk, platform: Platform, hardware: Hardware) -> Result<(), AgentError> {
+    if !hardware.disks.is_pluggable() {
+        let remedy = format!(
+            "stop the VM first: the {} disks of this platform cannot come and go while it runs",
+            hardware.disks.as_str()
+        );
+        return Err(AgentError::invalid("platform", format!("{platform:?}"), remedy));
+    }
+    file_path("disk.path", &disk.path)
 }
 
 fn drives_fit(spec: &VmSpec, hardware: Hardware) -> Result<(), AgentError> {

@@ -70,6 +70,7 @@ mod tests {
             account_uuid: gantry_common::id::AccountUuid::random(),
             session_uuid: None,
             webhook: None,
+            origin: None,
             phase,
             step: 0,
             state: Value::Null,

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, fmt::Display};
 
 use gantry_common::error::ErrorKind;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
@@ -21,7 +21,7 @@ inventories! {
 }
 
 /// A resource that a list of candidates leaves out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exclusion {
     /// Its id.
     pub uuid: String,

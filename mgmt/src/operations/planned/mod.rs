@@ -2,23 +2,16 @@
 //! checked like any other's and then refused. To carry one out, move its declaration beside its handler.
 
 mod account;
-mod affinity_group;
 mod alarm;
-mod backup_storage;
 mod baremetal_chassis;
 mod baremetal_instance;
 mod billing;
 mod ceph_backup_storage;
 mod ceph_primary_storage;
 mod certificate;
-mod cluster;
-mod console;
 mod database_backup;
 mod eip;
-mod host;
 mod image;
-mod image_store;
-mod instance_offering;
 mod ipsec;
 mod iscsi;
 mod l2_network;
@@ -26,7 +19,6 @@ mod l3_network;
 mod ldap;
 mod license;
 mod load_balancer;
-mod local_storage;
 mod monitoring;
 mod notification_service;
 mod pci_device;
@@ -62,23 +54,16 @@ type Object = Map<String, Value>;
 /// The declarations of each file.
 const PLANNED: &[&[Draft]] = &[
     account::PLANNED,
-    affinity_group::PLANNED,
     alarm::PLANNED,
-    backup_storage::PLANNED,
     baremetal_chassis::PLANNED,
     baremetal_instance::PLANNED,
     billing::PLANNED,
     ceph_backup_storage::PLANNED,
     ceph_primary_storage::PLANNED,
     certificate::PLANNED,
-    cluster::PLANNED,
-    console::PLANNED,
     database_backup::PLANNED,
     eip::PLANNED,
-    host::PLANNED,
     image::PLANNED,
-    image_store::PLANNED,
-    instance_offering::PLANNED,
     ipsec::PLANNED,
     iscsi::PLANNED,
     l2_network::PLANNED,
@@ -86,7 +71,6 @@ const PLANNED: &[&[Draft]] = &[
     ldap::PLANNED,
     license::PLANNED,
     load_balancer::PLANNED,
-    local_storage::PLANNED,
     monitoring::PLANNED,
     notification_service::PLANNED,
     pci_device::PLANNED,
@@ -114,7 +98,6 @@ const PLANNED: &[&[Draft]] = &[
 /// What they answer with, where that is no declared resource.
 pub const INVENTORIES: &[&[InventoryDraft]] = &[
     account::INVENTORIES,
-    affinity_group::INVENTORIES,
     alarm::INVENTORIES,
     baremetal_chassis::INVENTORIES,
     baremetal_instance::INVENTORIES,
@@ -122,12 +105,9 @@ pub const INVENTORIES: &[&[InventoryDraft]] = &[
     ceph_backup_storage::INVENTORIES,
     ceph_primary_storage::INVENTORIES,
     certificate::INVENTORIES,
-    console::INVENTORIES,
     database_backup::INVENTORIES,
     eip::INVENTORIES,
-    host::INVENTORIES,
     image::INVENTORIES,
-    image_store::INVENTORIES,
     ipsec::INVENTORIES,
     iscsi::INVENTORIES,
     l2_network::INVENTORIES,
@@ -135,7 +115,6 @@ pub const INVENTORIES: &[&[InventoryDraft]] = &[
     ldap::INVENTORIES,
     license::INVENTORIES,
     load_balancer::INVENTORIES,
-    local_storage::INVENTORIES,
     monitoring::INVENTORIES,
     notification_service::INVENTORIES,
     pci_device::INVENTORIES,
@@ -149,7 +128,6 @@ pub const INVENTORIES: &[&[InventoryDraft]] = &[
     vcenter::INVENTORIES,
     vip::INVENTORIES,
     virtual_router::INVENTORIES,
-    vm_attachments::INVENTORIES,
     vm_instance::INVENTORIES,
     volume::INVENTORIES,
     volume_backup::INVENTORIES,

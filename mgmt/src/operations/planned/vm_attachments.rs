@@ -4,13 +4,9 @@ use std::net::Ipv4Addr;
 
 use uuid::Uuid;
 
-use crate::{inventories, planned};
+use crate::planned;
 
 planned! {
-    /// Queries which VM instances shareable volumes are attached to.
-    QueryShareableVolumeVmInstanceRef, "3.1.13",
-        Get "/volumes/vm-instances/refs", Sync -> [ShareableVolumeVmInstanceRef]; {}
-
     /// Lists the ISO images that can be attached to a VM instance.
     GetCandidateIsoForAttachingVm, "3.1.16", Get "/vm-instances/{vmInstanceUuid}/iso-candidates", Sync -> [Image]; {
         /// The VM instance.
@@ -37,13 +33,6 @@ planned! {
         vm_instance_uuid: Uuid;
         /// The ISO image.
         iso_uuid: Option<Uuid>;
-    }
-
-    /// Lists the data volumes that can be attached to a VM instance.
-    GetVmAttachableDataVolume, "3.1.20",
-        Get "/vm-instances/{vmInstanceUuid}/data-volume-candidates", Sync -> [Volume]; {
-        /// The VM instance.
-        vm_instance_uuid: Uuid;
     }
 
     /// Lists the L3 networks that a VM instance can be attached to.
@@ -79,13 +68,5 @@ planned! {
         l3_network_uuids: Option<Vec<Uuid>>, nonempty true;
         /// The image.
         image_uuid: Option<Uuid>;
-    }
-}
-
-inventories! {
-    /// A shareable volume is attached to a VM instance.
-    ShareableVolumeVmInstanceRef {
-        uuid: Uuid, volumeUuid: Uuid, vmInstanceUuid: Uuid, deviceId: i64, createDate: Timestamp,
-        lastOpDate: Timestamp,
     }
 }

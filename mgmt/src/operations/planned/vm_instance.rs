@@ -5,12 +5,6 @@ use uuid::Uuid;
 use crate::{inventories, planned};
 
 planned! {
-    /// Resets a stopped VM instance's root volume to its image.
-    ReimageVmInstance, "3.1.11", Put "/vm-instances/{vmInstanceUuid}/actions", Job -> VmInstance; {
-        /// The VM instance.
-        vm_instance_uuid: Uuid;
-    }
-
     /// Moves a running VM instance to another host.
     MigrateVm, "3.1.12", Put "/vm-instances/{vmInstanceUuid}/actions", Job -> VmInstance; {
         /// The VM instance.
@@ -26,29 +20,6 @@ planned! {
         Get "/vm-instances/{vmInstanceUuid}/migration-target-hosts", Sync -> [Host]; {
         /// The VM instance.
         vm_instance_uuid: Uuid;
-    }
-
-    /// Lists the primary storages that a new VM instance can use.
-    GetCandidatePrimaryStoragesForCreatingVm, "3.1.15",
-        Get "/vm-instances/candidate-storages",
-        Sync -> {
-            rootVolumePrimaryStorages: [PrimaryStorage], dataVolumePrimaryStorages: ([PrimaryStorage]),
-            success: bool,
-        }; {
-        /// The image.
-        image_uuid: Uuid;
-        /// The L3 networks.
-        l3_network_uuids: Vec<Uuid>, nonempty true;
-        /// The disk offering of the root volume.
-        root_disk_offering_uuid: Option<Uuid>;
-        /// The disk offerings of the data volumes.
-        data_disk_offering_uuids: Option<Vec<Uuid>>, nonempty true;
-        /// The zone.
-        zone_uuid: Option<Uuid>;
-        /// The cluster.
-        cluster_uuid: Option<Uuid>;
-        /// The L3 network of the default route.
-        default_l3_network_uuid: Option<Uuid>;
     }
 
     /// Creates a scheduler that starts a VM instance.
@@ -119,35 +90,6 @@ planned! {
         cron: Option<String>;
         /// The id it gets.
         resource_uuid: Option<Uuid>;
-    }
-
-    /// Lists the zones, clusters and hosts that a new VM instance can go to.
-    GetCandidateZonesClustersHostsForCreatingVm, "3.1.45",
-        Get "/vm-instances/candidate-destinations",
-        Sync -> { success: bool, zones: [Zone], clusters: [Cluster], hosts: [Host] }; {
-        /// The instance offering.
-        instance_offering_uuid: Uuid;
-        /// The image.
-        image_uuid: Uuid;
-        /// The L3 networks.
-        l3_network_uuids: Vec<Uuid>, nonempty true;
-        /// The disk offering of the root volume.
-        root_disk_offering_uuid: Option<Uuid>;
-        /// The disk offerings of the data volumes.
-        data_disk_offering_uuids: Option<Vec<Uuid>>, nonempty true;
-        /// The zone.
-        zone_uuid: Option<Uuid>;
-        /// The cluster.
-        cluster_uuid: Option<Uuid>;
-        /// The L3 network of the default route.
-        default_l3_network_uuid: Option<Uuid>;
-    }
-
-    /// Lists the clusters and hosts that a VM instance can be started on.
-    GetVmStartingCandidateClustersHosts, "3.1.46",
-        Get "/vm-instances/{uuid}/starting-target-hosts", Sync -> { hosts: [Host], clusters: [Cluster] }; {
-        /// The VM instance.
-        uuid: Uuid;
     }
 
     /// Clones a VM instance.

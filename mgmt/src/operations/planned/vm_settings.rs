@@ -139,32 +139,6 @@ planned! {
         delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
-    /// Reads what can be done with a VM instance.
-    GetVmCapabilities, "3.1.49", Get "/vm-instances/{uuid}/capabilities", Sync -> { capabilities: (Json) }; {
-        /// The VM instance.
-        uuid: Uuid;
-    }
-
-    /// Updates a VM instance.
-    UpdateVmInstance, "3.1.50", Put "/vm-instances/{uuid}/actions", Job -> VmInstance; {
-        /// The VM instance.
-        uuid: Uuid;
-        /// Its name.
-        name: Option<String>, max_length 255;
-        /// Free text.
-        description: Option<String>, max_length 2048;
-        /// The state.
-        state: Option<String>, values &["Stopped", "Running"];
-        /// The L3 network of the default route.
-        default_l3_network_uuid: Option<Uuid>;
-        /// The family of guest systems.
-        platform: Option<String>, values &["Linux", "Windows", "Other", "Paravirtualization", "WindowsVirtio"];
-        /// Virtual processors.
-        cpu_num: Option<i32>, range 1..=1024;
-        /// Memory in bytes.
-        memory_size: Option<i64>, range 1..=i64::MAX;
-    }
-
     /// Sets the high availability level of a VM instance.
     SetVmInstanceHaLevel, "3.1.52", Post "/vm-instances/{uuid}/ha-levels", Job; {
         /// The VM instance.

@@ -1,7 +1,6 @@
 //! CreateVmInstance.
 
 use gantry_common::{
-    agent::{CacheImage, CreateVolume, DeleteVolume, ImageFormat, Peer},
     error::ErrorKind,
     id::{
         ClusterUuid, DiskOfferingUuid, HostUuid, ImageUuid, InstanceOfferingUuid, L3NetworkUuid, PrimaryStorageUuid,
@@ -12,8 +11,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    super::making::{made, make, put_tags, readable_name, require},
-    plan::{NewVolume, VolumeDraft, draft_volume, forget_vm, make_nics},
+    super::{
+        affinity_group::enroll,
+        making::{made, make, put_tags, readable_name, require},
+    },
+    blueprint::{Blueprint, NewVm},
+    caching::Caching,
+    plan::{VolumeDraft, draft_volume, forget_vm, make_nics},
+    resize::take_over_choice,
     run::{cached_path, set_off, set_state, start_on, stop_for_good},
 };
 use crate::{
@@ -22,13 +27,11 @@ use crate::{
     failure::Failure,
     job::{JobOperation, Recording, Run, Step},
     operation,
-    resource::{
-        AdminState, BackupStorage, BackupStorageZoneRef, ConnectionStatus, DiskOffering, Image, ImageBackupStorageRef,
-        InstanceOffering, L3Network, Machine, MediaStatus, MediaType, PrimaryStorage, VmInstance, VmInstanceState,
-        Volume, VolumeType,
-    },
-    store::{SqlValue, Tx},
-    vm::{Demand, DiskDemand, Place, Strategy, VmTags, place},
+    resource::{MediaStatus, MediaType, PrimaryStorage, VmInstance, VmInstanceState, Volume, VolumeType},
+    store::Tx,
+    tags::QEMU_GUEST_AGENT,
+    vm::{Place, place},
+    volume::NewVolume,
 };
 
 operation! {
@@ -67,8 +70,11 @@ operation! {
     }
 }
 
-/// A VM boots as its image says, unless it is told otherwise.
-const BOOT_MODE: &str = "bootMode::";
+/// A VM boots as its image says, and has the guest agent as its image has, unless it is told otherwise.
+const INHERITED_TAGS: [&str; 2] = ["bootMode::", QEMU_GUEST_AGENT];
+
+/// The tag by which a VM joins a group; being in it, it has the tag anyway.
+const AFFINITY_GROUP: &str = "affinityGroupUuid::";
 
 /// What was decided for the new VM.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
@@ -79,15 +85,6 @@ pub struct Creating {
     volumes: Vec<NewVolume>,
     sizes: Vec<u64>,
     starts: bool,
-}
-
-/// How the image gets into the host's cache.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Caching {
-    command: CacheImage,
-    storage: PrimaryStorageUuid,
-    /// What the cached file takes, once it is there.
-    actual_bytes: Option<u64>,
 }
 
 impl JobOperation for CreateVmInstance {
@@ -103,12 +100,7 @@ impl JobOperation for CreateVmInstance {
                 .undo_record(|tx, run| run.state.vm.map_or(Ok(()), |vm| forget_vm(tx, vm))),
             Step::remote("bring the image to the host", bring_image).cancellable(),
             Step::record("note the cached image", |tx, run| {
-                if let (Some(host), Some(cache)) = (run.state.host, &run.state.cache)
-                    && let Some(bytes) = cache.actual_bytes
-                {
-                    tx.note_cached(cache.command.image, cache.storage, host, &cache.command.path, bytes)?;
-                }
-                Ok(())
+                run.state.cache.as_ref().map_or(Ok(()), |cache| cache.note(tx))
             }),
             Step::remote("make the volumes", make_volumes).undo_remote(delete_volumes).cancellable(),
             Step::record("record the volumes", record_volumes),
@@ -140,14 +132,6 @@ impl JobOperation for CreateVmInstance {
 /// Checks everything, chooses the host, and records and promises all at once: either all of it stands or nothing.
 fn decide(tx: &Tx<'_>, run: &mut Recording<'_, CreateVmInstance>) -> Result<(), Failure> {
     let params = run.params;
-    let tags = VmTags::parse(&params.system_tags)?;
-    let offering = require::<InstanceOffering>(tx, "instanceOfferingUuid", params.instance_offering_uuid)?;
-    if offering.state != AdminState::Enabled {
-        let details =
-            format!("instance offering '{}' is {}: enable it or use another one", offering.name, offering.state);
-        return Err(Failure::new(ErrorKind::StateForbids, details));
-    }
-    let image = usable_image(tx, params)?;
     let starts = match params.strategy.as_deref() {
         None | Some("InstantStart") => true,
         Some("CreateStopped") => false,
@@ -155,106 +139,40 @@ fn decide(tx: &Tx<'_>, run: &mut Recording<'_, CreateVmInstance>) -> Result<(), 
             return Err(Failure::argument("strategy", other, "this node has InstantStart and CreateStopped"));
         }
     };
-    let default_l3 = params.default_l3_network_uuid.unwrap_or(params.l3_network_uuids[0]);
-    if !params.l3_network_uuids.contains(&default_l3) {
-        return Err(Failure::argument("defaultL3NetworkUuid", default_l3, "it must be one of l3NetworkUuids"));
-    }
-    let sizes = volume_sizes(tx, params, &image)?;
-    let mut l2_networks = std::collections::HashSet::new();
-    for (index, l3) in params.l3_network_uuids.iter().enumerate() {
-        if params.l3_network_uuids[..index].contains(l3) {
-            return Err(Failure::argument("l3NetworkUuids", l3, "each L3 network can be named once"));
-        }
-        l2_networks.insert(require::<L3Network>(tx, "l3NetworkUuids", *l3)?.l2_network_uuid);
-    }
-    let demand = Demand {
-        cpu_num: offering.cpu_num,
-        memory_bytes: offering.memory_size,
-        runs: starts,
-        l2_networks,
-        disk: Some(DiskDemand {
-            storage: params.primary_storage_uuid_for_root_volume,
-            volume_bytes: sizes.iter().map(|(bytes, _)| bytes).sum(),
-            image: Some((image.uuid, image.actual_size)),
-            physical_threshold: run.node.settings.now().storage_physical_threshold,
-        }),
+    let wanted = NewVm {
+        instance_offering: Some(params.instance_offering_uuid),
+        l3_networks: &params.l3_network_uuids,
+        default_l3_network: params.default_l3_network_uuid,
+        root_disk_offering: params.root_disk_offering_uuid,
+        data_disk_offerings: params.data_disk_offering_uuids.as_deref().unwrap_or_default(),
         zone: params.zone_uuid,
         cluster: params.cluster_uuid,
         host: params.host_uuid,
-        last_host: None,
-        strategy: Strategy::parse(&offering.allocator_strategy)?,
+        root_storage: params.primary_storage_uuid_for_root_volume,
+        system_tags: &params.system_tags,
+        starts,
     };
-    let places = place(tx, &demand)?;
-    let Some(chosen) = places.first() else {
-        return Err(Failure::new(ErrorKind::NoHostCapacity, "no host was found"));
-    };
-    record(tx, run, &Decision { tags, offering, image, default_l3, sizes, starts, place: *chosen })
+    let blueprint = wanted.draw(tx, &run.node.settings.now(), params.image_uuid)?;
+    let place = place(tx, &blueprint.demand)?;
+    record(tx, run, &blueprint, &place)
 }
 
-struct Decision {
-    tags: VmTags,
-    offering: InstanceOffering,
-    image: Image,
-    default_l3: L3NetworkUuid,
-    sizes: Vec<(u64, Option<DiskOfferingUuid>)>,
-    starts: bool,
-    place: Place,
-}
-
-fn usable_image(tx: &Tx<'_>, params: &CreateVmInstance) -> Result<Image, Failure> {
-    let image = require::<Image>(tx, "imageUuid", params.image_uuid)?;
-    if image.status != MediaStatus::Ready || image.state != AdminState::Enabled {
-        return Err(Failure::new(
-            ErrorKind::StateForbids,
-            format!("image '{}' is {} and {}: it must be Ready and Enabled", image.name, image.status, image.state),
-        ));
-    }
-    match (image.media_type, params.root_disk_offering_uuid) {
-        (MediaType::DataVolumeTemplate, _) => Err(Failure::argument(
-            "imageUuid",
-            image.uuid,
-            "it is a DataVolumeTemplate: a RootVolumeTemplate or an ISO is needed",
-        )),
-        (MediaType::Iso, None) => {
-            Err(Failure::argument("rootDiskOfferingUuid", "", "the image is an ISO: the root volume's size is needed"))
-        }
-        _ => Ok(image),
-    }
-}
-
-/// The sizes of the root volume and of the data volumes, with their offerings.
-fn volume_sizes(
+fn record(
     tx: &Tx<'_>,
-    params: &CreateVmInstance,
-    image: &Image,
-) -> Result<Vec<(u64, Option<DiskOfferingUuid>)>, Failure> {
-    let offering = |parameter: &str, uuid| {
-        let offering = require::<DiskOffering>(tx, parameter, uuid)?;
-        if offering.state == AdminState::Enabled {
-            Ok((offering.disk_size, Some(uuid)))
-        } else {
-            Err(Failure::new(
-                ErrorKind::StateForbids,
-                format!("disk offering '{}' is {}", offering.name, offering.state),
-            ))
-        }
-    };
-    let mut sizes = match (params.root_disk_offering_uuid, image.media_type) {
-        (Some(uuid), MediaType::Iso) => vec![offering("rootDiskOfferingUuid", uuid)?],
-        _ => vec![(image.size, None)],
-    };
-    for uuid in params.data_disk_offering_uuids.iter().flatten() {
-        sizes.push(offering("dataDiskOfferingUuids", *uuid)?);
-    }
-    Ok(sizes)
-}
-
-fn record(tx: &Tx<'_>, run: &mut Recording<'_, CreateVmInstance>, decision: &Decision) -> Result<(), Failure> {
+    run: &mut Recording<'_, CreateVmInstance>,
+    blueprint: &Blueprint,
+    place: &Place,
+) -> Result<(), Failure> {
     let params = run.params;
-    let Decision { offering, image, place, .. } = decision;
-    let storage_uuid =
-        place.storage.ok_or_else(|| Failure::new(ErrorKind::Internal, "a place without storage was chosen"))?;
-    let storage = require::<PrimaryStorage>(tx, "primaryStorageUuid", storage_uuid)?;
+    let Blueprint { image, demand, .. } = blueprint;
+    let Some(offering) = &blueprint.offering else {
+        return Err(Failure::new(ErrorKind::Internal, "a VM without a size was placed"));
+    };
+    let storage_of = |volume: usize| match place.storages.get(volume) {
+        Some(uuid) => require::<PrimaryStorage>(tx, "primaryStorageUuid", *uuid),
+        None => Err(Failure::new(ErrorKind::Internal, "a place without storage was chosen")),
+    };
+    let storage = storage_of(0)?;
     let uuid = params.resource_uuid.unwrap_or_else(VmUuid::random);
     let now = Timestamp::now();
     let mut vm = VmInstance {
@@ -269,7 +187,7 @@ fn record(tx: &Tx<'_>, run: &mut Recording<'_, CreateVmInstance>, decision: &Dec
         instance_offering_uuid: offering.uuid,
         root_volume_uuid: None,
         platform: image.platform,
-        default_l3_network_uuid: Some(decision.default_l3),
+        default_l3_network_uuid: Some(blueprint.default_l3),
         kind: params.kind.clone().unwrap_or_else(|| "UserVm".to_owned()),
         hypervisor_type: "KVM".to_owned(),
         memory_size: offering.memory_size,
@@ -281,20 +199,28 @@ fn record(tx: &Tx<'_>, run: &mut Recording<'_, CreateVmInstance>, decision: &Dec
         state: VmInstanceState::Starting,
     };
     make(tx, &vm)?;
-    let mut tags = params.system_tags.clone();
-    if !tags.iter().any(|tag| tag.starts_with(BOOT_MODE)) {
-        tags.extend(tx.system_tags(&image.uuid.to_string())?.into_iter().filter(|tag| tag.starts_with(BOOT_MODE)));
+    let mut tags: Vec<String> =
+        params.system_tags.iter().filter(|tag| !tag.starts_with(AFFINITY_GROUP)).cloned().collect();
+    for kind in INHERITED_TAGS {
+        if !tags.iter().any(|tag| tag.starts_with(kind)) {
+            tags.extend(tx.system_tags(&image.uuid.to_string())?.into_iter().filter(|tag| tag.starts_with(kind)));
+        }
     }
     put_tags::<VmInstance>(tx, uuid, &tags, &params.user_tags)?;
-    if decision.starts && !tx.allocate_host(place.host, uuid, offering.cpu_num, offering.memory_size)? {
+    take_over_choice(tx, uuid, &blueprint.offering_tags)?;
+    if let Some(group) = blueprint.tags.affinity_group {
+        enroll(tx, group, uuid)?;
+    }
+    if demand.runs && !tx.allocate_host(place.host, uuid, offering.cpu_num, offering.memory_size)? {
         return Err(Failure::new(ErrorKind::NoHostCapacity, "the chosen host's capacity was promised to another VM"));
     }
-    make_nics(tx, uuid, &params.l3_network_uuids, &decision.tags)?;
+    make_nics(tx, uuid, &params.l3_network_uuids, &blueprint.tags)?;
 
     let cache_path = cached_path(&storage, image);
     let is_iso = image.media_type == MediaType::Iso;
-    for (device_id, (size_bytes, disk_offering)) in (0..).zip(decision.sizes.iter().copied()) {
-        let is_root = device_id == 0;
+    for (number, (device_id, disk_offering)) in (0..).zip(&blueprint.disk_offerings).enumerate() {
+        let is_root = number == 0;
+        let storage = storage_of(number)?;
         let volume = draft_volume(
             tx,
             VolumeDraft {
@@ -306,10 +232,10 @@ fn record(tx: &Tx<'_>, run: &mut Recording<'_, CreateVmInstance>, decision: &Dec
                 },
                 kind: if is_root { VolumeType::Root } else { VolumeType::Data },
                 device_id,
-                size_bytes,
+                size_bytes: demand.volumes[number].bytes,
                 image: is_root.then_some(image.uuid),
                 backing_path: (is_root && !is_iso).then(|| cache_path.clone()),
-                disk_offering,
+                disk_offering: *disk_offering,
                 storage: &storage,
                 host: place.host,
                 account: run.account_uuid,
@@ -321,62 +247,16 @@ fn record(tx: &Tx<'_>, run: &mut Recording<'_, CreateVmInstance>, decision: &Dec
         run.state.volumes.push(volume);
     }
     tx.save(&vm)?;
-    run.state.cache = Some(caching(tx, image, &storage, place, cache_path)?);
+    run.state.cache = Some(Caching::plan(tx, image, &storage, place.host)?);
     run.state.vm = Some(uuid);
     run.state.host = Some(place.host);
-    run.state.starts = decision.starts;
+    run.state.starts = demand.runs;
     Ok(())
 }
 
-/// From which backup storage of the zone the image comes, and how.
-fn caching(
-    tx: &Tx<'_>,
-    image: &Image,
-    storage: &PrimaryStorage,
-    place: &Place,
-    path: String,
-) -> Result<Caching, Failure> {
-    let mut reason = "it is in no backup storage".to_owned();
-    for copy in tx.find::<ImageBackupStorageRef>(&[("image_uuid", image.uuid.to_sql())])? {
-        let backup = require::<BackupStorage>(tx, "backupStorageUuid", copy.backup_storage_uuid)?;
-        let link = [("backup_storage_uuid", backup.uuid.to_sql()), ("zone_uuid", place.zone.to_sql())];
-        if tx.count::<BackupStorageZoneRef>(&link)? == 0 {
-            reason =
-                format!("backup storage '{}' is not attached to the zone: use AttachBackupStorageToZone", backup.name);
-            continue;
-        }
-        if backup.status != ConnectionStatus::Connected && !tx.is_cached(image.uuid, storage.uuid, place.host)? {
-            reason = format!("backup storage '{}' is {}", backup.name, backup.status);
-            continue;
-        }
-        let machine = require::<Machine>(tx, "machineUuid", backup.machine_uuid)?;
-        let peer = Peer { host: machine.uuid, address: machine.address, port: machine.port };
-        let command = CacheImage {
-            image: image.uuid,
-            peer: (machine.uuid != place.host).then_some(peer),
-            source_root: backup.url,
-            source_path: copy.install_path,
-            md5: image.md5_sum.clone().unwrap_or_default(),
-            format: match image.format.as_str() {
-                "iso" => ImageFormat::Iso,
-                "raw" => ImageFormat::Raw,
-                _ => ImageFormat::Qcow2,
-            },
-            root: storage.url.clone(),
-            path,
-        };
-        return Ok(Caching { command, storage: storage.uuid, actual_bytes: None });
-    }
-    Err(Failure::new(
-        ErrorKind::StateForbids,
-        format!("image '{}' cannot be brought to the host: {reason}", image.name),
-    ))
-}
-
 async fn bring_image(mut run: Run<CreateVmInstance>) -> Result<Creating, Failure> {
-    if let (Some(host), Some(mut cache)) = (run.state.host, run.state.cache.clone()) {
-        let facts = run.call_long(host, "cache", cache.command.clone()).await?;
-        cache.actual_bytes = Some(facts.actual_bytes);
+    if let Some(mut cache) = run.state.cache.clone() {
+        cache.bring(&run).await?;
         run.state.cache = Some(cache);
     }
     Ok(run.state)
@@ -386,14 +266,7 @@ async fn make_volumes(mut run: Run<CreateVmInstance>) -> Result<Creating, Failur
     let Some(host) = run.state.host else { return Ok(run.state) };
     run.state.sizes.clear();
     for volume in run.state.volumes.clone() {
-        let command = CreateVolume {
-            volume: volume.uuid,
-            root: volume.root,
-            path: volume.path,
-            size_bytes: volume.size_bytes,
-            backing_path: volume.backing_path,
-        };
-        let size = run.call(host, &volume.uuid.to_string(), command).await?;
+        let size = run.call(host, &volume.uuid.to_string(), volume.making()).await?;
         run.state.sizes.push(size.actual_bytes);
     }
     Ok(run.state)
@@ -402,8 +275,7 @@ async fn make_volumes(mut run: Run<CreateVmInstance>) -> Result<Creating, Failur
 async fn delete_volumes(run: Run<CreateVmInstance>) -> Result<Creating, Failure> {
     if let Some(host) = run.state.host {
         for volume in run.state.volumes.clone() {
-            let command = DeleteVolume { root: volume.root, path: volume.path };
-            clean_up(&run.node, host, Cleanup::Volume(command)).await?;
+            clean_up(&run.node, host, Cleanup::Volume(volume.deletion())).await?;
         }
     }
     Ok(run.state)

@@ -1,15 +1,12 @@
 //! DestroyVmInstance, RecoverVmInstance, ExpungeVmInstance.
 
-use gantry_common::{
-    agent::DeleteVolume,
-    id::{HostUuid, VmUuid},
-};
+use gantry_common::id::{HostUuid, VmUuid};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
     super::making::require,
-    plan::forget_vm,
+    plan::{detach_data_volumes, forget_vm},
     run::{set_off, set_state, stop_for_good},
 };
 use crate::{
@@ -19,10 +16,11 @@ use crate::{
     job::{JobOperation, Recording, Run, Step},
     operation,
     query::inventory_reply,
-    resource::{PrimaryStorage, VmInstance, VmInstanceState, Volume},
+    resource::{VmInstance, VmInstanceState, Volume},
     settings::DeletionPolicy,
-    store::{SqlValue, Tx},
+    store::Tx,
     vm::{Admission, Command, admit_vm},
+    volume::VolumeFile,
 };
 
 operation! {
@@ -113,7 +111,7 @@ impl JobOperation for RecoverVmInstance {
 }
 
 operation! {
-    /// Removes a destroyed VM, its volumes and its addresses for good.
+    /// Removes a destroyed VM, its root volume and its addresses for good. Its data volumes are detached and stay.
     ExpungeVmInstance, "3.1.4", Put "/vm-instances/{uuid}/actions", Job; {
         /// The VM.
         uuid: VmUuid;
@@ -124,7 +122,7 @@ operation! {
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct Expunging {
     host: Option<HostUuid>,
-    files: Vec<(HostUuid, DeleteVolume)>,
+    files: Vec<VolumeFile>,
 }
 
 impl JobOperation for ExpungeVmInstance {
@@ -136,40 +134,34 @@ impl JobOperation for ExpungeVmInstance {
 
     fn steps() -> Vec<Step<Self>> {
         vec![
-            Step::record("find its volumes", |tx, run: &mut Recording<'_, Self>| {
+            Step::record("find its root volume", |tx, run: &mut Recording<'_, Self>| {
                 let vm = require::<VmInstance>(tx, "uuid", run.params.uuid)?;
                 if let Admission::Go(during) = admit_vm(&vm, Command::Expunge)? {
-                    run.state.files = files_of(tx, vm.uuid)?;
+                    run.state.files = root_file(tx, &vm)?.into_iter().collect();
                     run.state.host = vm.last_host_uuid;
                     set_state(tx, vm.uuid, during)?;
                 }
                 Ok(())
             })
             .undo_record(|tx, run| set_state(tx, run.params.uuid, VmInstanceState::Destroyed).map(drop)),
-            Step::remote("delete its volumes", |run: Run<Self>| async move {
+            Step::remote("delete its root volume", |run: Run<Self>| async move {
                 // Whatever the record says: nothing may still write to a file that is deleted.
                 stop_for_good(&run, run.params.uuid, run.state.host).await?;
-                for (host, command) in run.state.files.clone() {
-                    clean_up(&run.node, host, Cleanup::Volume(command)).await?;
+                for file in run.state.files.clone() {
+                    clean_up(&run.node, file.host, Cleanup::Volume(file.deletion())).await?;
                 }
                 run.node.looks.forget(run.params.uuid);
                 Ok(run.state)
             }),
-            Step::record("forget the VM", |tx, run| forget_vm(tx, run.params.uuid)),
+            Step::record("forget the VM", |tx, run| {
+                detach_data_volumes(tx, run.params.uuid)?;
+                forget_vm(tx, run.params.uuid)
+            }),
         ]
     }
 }
 
-fn files_of(tx: &Tx<'_>, vm: VmUuid) -> Result<Vec<(HostUuid, DeleteVolume)>, Failure> {
-    let mut files = Vec::new();
-    for volume in tx.find::<Volume>(&[("vm_instance_uuid", vm.to_sql())])? {
-        let (Some(host), Some(path), Some(storage)) =
-            (volume.host_uuid, volume.install_path, volume.primary_storage_uuid)
-        else {
-            continue;
-        };
-        let root = require::<PrimaryStorage>(tx, "primaryStorageUuid", storage)?.url;
-        files.push((host, DeleteVolume { root, path }));
-    }
-    Ok(files)
+fn root_file(tx: &Tx<'_>, vm: &VmInstance) -> Result<Option<VolumeFile>, Failure> {
+    let root = vm.root_volume_uuid.map(|root| tx.get::<Volume>(root)).transpose()?.flatten();
+    Ok(root.map(|root| VolumeFile::of(tx, &root)).transpose()?.flatten())
 }

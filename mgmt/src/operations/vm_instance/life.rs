@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::{
     super::making::require,
+    resize::promise_anew,
     run::{iso_path, set_off, set_state, stop_mode},
 };
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     operation,
     query::inventory_reply,
     resource::{VmInstance, VmInstanceState},
-    store::Tx,
+    store::{HostPromise, Tx},
     vm::{self, Admission, Command, admit_vm},
 };
 
@@ -27,6 +28,9 @@ use crate::{
 pub struct Commanding {
     host: Option<HostUuid>,
     before: Option<VmInstanceState>,
+    /// What it was promised, where it is promised something else now.
+    #[serde(default)]
+    promised: Option<HostPromise>,
 }
 
 /// Admits a command and moves the VM into the state it has meanwhile.
@@ -38,14 +42,21 @@ fn begin(tx: &Tx<'_>, uuid: VmUuid, command: Command) -> Result<Commanding, Fail
             let host = vm.host_uuid.ok_or_else(|| {
                 Failure::new(ErrorKind::Internal, format!("VM '{}' is {} and on no host", vm.name, vm.state))
             })?;
+            // A reboot gives the guest the size that was put down since its start.
+            let promised = if command == Command::Reboot { promise_anew(tx, &vm, host)? } else { None };
             set_state(tx, uuid, during)?;
-            Ok(Commanding { host: Some(host), before: Some(vm.state) })
+            Ok(Commanding { host: Some(host), before: Some(vm.state), promised })
         }
     }
 }
 
 /// Puts the VM back into the state it had; what it really is, the next look at the host says.
 fn step_back(tx: &Tx<'_>, uuid: VmUuid, state: &Commanding) -> Result<(), Failure> {
+    if let Some(HostPromise { host, cpu_num, memory_bytes }) = state.promised
+        && !tx.allocate_host(host, uuid, cpu_num, memory_bytes)?
+    {
+        tracing::error!(vm = %uuid, %host, "what the VM was promised has gone to others meanwhile");
+    }
     state.before.map_or(Ok(()), |before| set_state(tx, uuid, before).map(drop))
 }
 

@@ -1,12 +1,20 @@
 //! 3.1: VM instances.
 
+mod blueprint;
+mod caching;
+mod capabilities;
 mod create;
 mod destroy;
 mod life;
 mod plan;
+mod reimage;
+mod resize;
 mod run;
 mod start;
+mod update;
 
+pub use blueprint::NewVm;
+pub use caching::Caching;
 pub use destroy::ExpungeVmInstance;
 use gantry_common::{
     agent::ConsoleAddressOf,
@@ -14,10 +22,14 @@ use gantry_common::{
     id::{OperationId, VmUuid},
 };
 use serde_json::{Value, json};
+pub use start::demand as start_demand;
 
-use super::making::require;
+pub use run::cached_path;
+
+use super::{changing::change, making::require};
 use crate::{
     api::{Caller, Operation, SyncOperation, job, query, sync},
+    console::screen_host,
     failure::Failure,
     operation,
     resource::{Host, VmInstance, VmNic},
@@ -32,9 +44,13 @@ pub fn operations() -> Vec<Operation> {
         job::<life::RebootVmInstance>(),
         job::<life::PauseVmInstance>(),
         job::<life::ResumeVmInstance>(),
+        job::<reimage::ReimageVmInstance>(),
         job::<destroy::DestroyVmInstance>(),
         job::<destroy::RecoverVmInstance>(),
         job::<destroy::ExpungeVmInstance>(),
+        change::<update::UpdateVmInstance>(),
+        job::<resize::ChangeInstanceOffering>(),
+        sync::<capabilities::GetVmCapabilities>(),
         sync::<GetVmConsoleAddress>(),
         query::<QueryVmInstance>(VmInstance::declaration),
         query::<QueryVmNic>(VmNic::declaration),
@@ -52,7 +68,7 @@ operation! {
 }
 
 operation! {
-    /// Where a running VM's console is.
+    /// Where VNC viewers reach a running VM's console, if it was started with a port for them.
     GetVmConsoleAddress, "3.1.36",
         Get "/vm-instances/{uuid}/console-addresses",
         Sync -> { hostIp: String, port: i64, protocol: String, success: bool }; {
@@ -63,22 +79,21 @@ operation! {
 
 impl SyncOperation for GetVmConsoleAddress {
     async fn answer(self, caller: Caller) -> Result<Value, Failure> {
+        let uuid = self.uuid;
         let (vm, host) = caller
             .node
             .store
             .read(move |tx| {
-                let vm = require::<VmInstance>(tx, "uuid", self.uuid)?;
-                let host = vm.host_uuid.map(|host| require::<Host>(tx, "hostUuid", host)).transpose()?;
+                let vm = require::<VmInstance>(tx, "uuid", uuid)?;
+                let host = require::<Host>(tx, "hostUuid", screen_host(&vm)?)?;
                 Ok::<_, Failure>((vm, host))
             })
             .await?;
-        let Some(host) = host else {
-            return Err(Failure::new(
-                ErrorKind::StateForbids,
-                format!("VM '{}' is {}: it has a console only while it runs", vm.name, vm.state),
-            ));
-        };
         let found = caller.node.call(host.uuid, OperationId::random(), ConsoleAddressOf { vm: vm.uuid }).await?;
+        let found = found.ok_or_else(|| {
+            let remedy = "open it with RequestConsoleAccess; for VNC viewers set console vnc.listen to managementIp and start the VM anew";
+            Failure::new(ErrorKind::StateForbids, format!("VM '{}' was started without a port for its console: {remedy}", vm.name))
+        })?;
         let host_ip = if found.listen.is_unspecified() { host.management_ip } else { found.listen.to_string() };
         Ok(json!({ "hostIp": host_ip, "port": found.port, "protocol": "vnc", "success": true }))
     }

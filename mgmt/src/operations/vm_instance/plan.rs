@@ -1,30 +1,22 @@
 //! What a new VM consists of: interfaces with their addresses, volumes with their places.
 
+use std::net::Ipv4Addr;
+
 use gantry_common::{
     error::ErrorKind,
-    id::{HostUuid, ImageUuid, L3NetworkUuid, NicUuid, PrimaryStorageUuid, VmUuid, VolumeUuid},
+    id::{HostUuid, ImageUuid, L3NetworkUuid, NicUuid, VmUuid, VolumeUuid},
     net::MacAddress,
 };
-use serde::{Deserialize, Serialize};
 
-use super::super::{making::require, network_service::take_service_address};
+use super::super::{affinity_group::expel, making::require, network_service::take_service_address};
 use crate::{
     clock::Timestamp,
     failure::Failure,
     resource::{AdminState, L3Network, MediaStatus, PrimaryStorage, VmNic, Volume, VolumeType},
     store::{SqlValue, Tx},
     vm::VmTags,
+    volume::{self, NewVolume},
 };
-
-/// A volume that is to be made on a host.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct NewVolume {
-    pub uuid: VolumeUuid,
-    pub root: String,
-    pub path: String,
-    pub size_bytes: u64,
-    pub backing_path: Option<String>,
-}
 
 /// Gives a VM an interface on each of the L3 networks, in order.
 pub fn make_nics(tx: &Tx<'_>, vm: VmUuid, l3_networks: &[L3NetworkUuid], tags: &VmTags) -> Result<(), Failure> {
@@ -38,23 +30,11 @@ pub fn make_nics(tx: &Tx<'_>, vm: VmUuid, l3_networks: &[L3NetworkUuid], tags: &
         }
     }
     for (device_id, l3_uuid) in (0..).zip(l3_networks) {
-        let l3 = require::<L3Network>(tx, "l3NetworkUuids", *l3_uuid)?;
-        if l3.state != AdminState::Enabled {
-            return Err(Failure::new(
-                ErrorKind::StateForbids,
-                format!("L3 network '{}' is {}: enable it", l3.name, l3.state),
-            ));
-        }
+        let l3 = usable_l3(tx, *l3_uuid)?;
         let name = l3.name.clone();
         take_service_address(tx, l3)?;
         let wanted = tags.static_ips.get(l3_uuid).copied();
-        let used = tx.take_address(*l3_uuid, wanted, &format!("VM {vm}"))?.ok_or_else(|| {
-            let details = match wanted {
-                Some(ip) => format!("{ip} is taken, or in no range of L3 network '{name}': choose another staticIp"),
-                None => format!("L3 network '{name}' has no free address: add a range with AddIpRange"),
-            };
-            Failure::new(ErrorKind::NoAddress, details)
-        })?;
+        let used = tx.take_address(*l3_uuid, wanted, &format!("VM {vm}"))?.ok_or_else(|| no_address(&name, wanted))?;
         let uuid = NicUuid::random();
         let now = Timestamp::now();
         tx.insert(&VmNic {
@@ -74,6 +54,27 @@ pub fn make_nics(tx: &Tx<'_>, vm: VmUuid, l3_networks: &[L3NetworkUuid], tags: &
         })?;
     }
     Ok(())
+}
+
+/// An L3 network that VMs may join.
+pub fn usable_l3(tx: &Tx<'_>, uuid: L3NetworkUuid) -> Result<L3Network, Failure> {
+    let l3 = require::<L3Network>(tx, "l3NetworkUuids", uuid)?;
+    if l3.state != AdminState::Enabled {
+        return Err(Failure::new(
+            ErrorKind::StateForbids,
+            format!("L3 network '{}' is {}: enable it", l3.name, l3.state),
+        ));
+    }
+    Ok(l3)
+}
+
+/// An L3 network has no address for a VM, or not the one it asks for.
+pub fn no_address(l3_network: &str, wanted: Option<Ipv4Addr>) -> Failure {
+    let details = match wanted {
+        Some(ip) => format!("{ip} is taken, or in no range of L3 network '{l3_network}': choose another staticIp"),
+        None => format!("L3 network '{l3_network}' has no free address: add a range with AddIpRange"),
+    };
+    Failure::new(ErrorKind::NoAddress, details)
 }
 
 /// How often a random address is drawn before giving up; two draws in a row are all but never taken.
@@ -102,18 +103,27 @@ fn choose_mac(tx: &Tx<'_>, wanted: Option<MacAddress>) -> Result<MacAddress, Fai
     Err(Failure::new(ErrorKind::Internal, "no free MAC address was found"))
 }
 
-/// Gives back all that a VM's record holds, and forgets it.
+/// Lets a VM that is to be forgotten keep none of its data volumes: they stay, and may be attached to another one.
+pub fn detach_data_volumes(tx: &Tx<'_>, vm: VmUuid) -> Result<(), Failure> {
+    for mut volume in tx.find::<Volume>(&[("vm_instance_uuid", vm.to_sql()), ("kind", VolumeType::Data.to_sql())])? {
+        volume::detach(&mut volume);
+        volume.last_op_date = Timestamp::now();
+        tx.save(&volume)?;
+    }
+    Ok(())
+}
+
+/// Gives back all that a VM's record holds, volumes included, and forgets it.
 pub fn forget_vm(tx: &Tx<'_>, vm: VmUuid) -> Result<(), Failure> {
     let of_vm = [("vm_instance_uuid", vm.to_sql())];
     tx.release_host(vm)?;
+    expel(tx, vm)?;
     for nic in tx.find::<VmNic>(&of_vm)? {
         tx.delete::<VmNic>(nic.uuid)?;
         tx.release_address(nic.used_ip_uuid)?;
     }
     for volume in tx.find::<Volume>(&of_vm)? {
-        if let (Some(storage), Some(host)) = (volume.primary_storage_uuid, volume.host_uuid) {
-            tx.release_storage(storage, host, &volume.uuid.to_string())?;
-        }
+        volume::release(tx, &volume)?;
         tx.delete::<Volume>(volume.uuid)?;
     }
     Ok(tx.delete::<crate::resource::VmInstance>(vm)?)
@@ -136,23 +146,16 @@ pub struct VolumeDraft<'a> {
 
 /// Records a volume and promises it its space.
 pub fn draft_volume(tx: &Tx<'_>, draft: VolumeDraft<'_>) -> Result<NewVolume, Failure> {
-    let uuid = VolumeUuid::random();
-    let storage = draft.storage;
-    let folder = if draft.kind == VolumeType::Root { "rootVolumes" } else { "dataVolumes" };
-    let path = format!("{}/{folder}/acct-{}/vol-{uuid}/{uuid}.qcow2", storage.url, draft.account);
-    if !tx.allocate_storage(storage.uuid, draft.host, &uuid.to_string(), draft.size_bytes)? {
-        return Err(no_room(storage.uuid, &storage.name, draft.size_bytes));
-    }
     let now = Timestamp::now();
-    tx.insert(&Volume {
-        uuid,
+    let mut volume = Volume {
+        uuid: VolumeUuid::random(),
         name: draft.name,
         description: None,
-        primary_storage_uuid: Some(storage.uuid),
+        primary_storage_uuid: None,
         vm_instance_uuid: Some(draft.vm),
         disk_offering_uuid: draft.disk_offering,
         root_image_uuid: draft.image,
-        install_path: Some(path.clone()),
+        install_path: None,
         kind: draft.kind,
         format: "qcow2".to_owned(),
         size: draft.size_bytes,
@@ -163,22 +166,9 @@ pub fn draft_volume(tx: &Tx<'_>, draft: VolumeDraft<'_>) -> Result<NewVolume, Fa
         create_date: now,
         last_op_date: now,
         is_shareable: false,
-        host_uuid: Some(draft.host),
-    })?;
-    Ok(NewVolume {
-        uuid,
-        root: storage.url.clone(),
-        path,
-        size_bytes: draft.size_bytes,
-        backing_path: draft.backing_path,
-    })
-}
-
-fn no_room(storage: PrimaryStorageUuid, name: &str, bytes: u64) -> Failure {
-    Failure::new(
-        ErrorKind::NoStorageCapacity,
-        format!(
-            "primary storage '{name}' ({storage}) has no {bytes} bytes left on the chosen host: free space or add a host"
-        ),
-    )
+        host_uuid: None,
+    };
+    let made = volume::settle(tx, &mut volume, draft.storage, draft.host, draft.account, draft.backing_path)?;
+    tx.insert(&volume)?;
+    Ok(made)
 }

@@ -14,8 +14,10 @@ use crate::{
     clock::Timestamp,
     failure::Failure,
     job::{JobOperation, Run},
-    resource::{ConnectionStatus, Host, Image, MediaType, PrimaryStorage, VmInstance, VmInstanceState, Volume},
-    store::Tx,
+    resource::{
+        AdminState, ConnectionStatus, Host, Image, MediaType, PrimaryStorage, VmInstance, VmInstanceState, Volume,
+    },
+    store::{SqlValue, Tx},
     vm,
 };
 
@@ -32,6 +34,22 @@ pub fn iso_path(tx: &Tx<'_>, vm: &VmInstance) -> Result<Option<String>, Failure>
     let root = vm.root_volume_uuid.map(|uuid| require::<Volume>(tx, "rootVolumeUuid", uuid)).transpose()?;
     let Some(storage) = root.and_then(|root| root.primary_storage_uuid) else { return Ok(None) };
     Ok(Some(cached_path(&require::<PrimaryStorage>(tx, "primaryStorageUuid", storage)?, &image)))
+}
+
+/// Refuses a VM that has a volume on a storage in maintenance.
+pub fn require_storages_in_service(tx: &Tx<'_>, vm: &VmInstance) -> Result<(), Failure> {
+    for volume in tx.find::<Volume>(&[("vm_instance_uuid", vm.uuid.to_sql())])? {
+        let Some(storage) = volume.primary_storage_uuid else { continue };
+        let storage = require::<PrimaryStorage>(tx, "primaryStorageUuid", storage)?;
+        if storage.state == AdminState::Maintenance {
+            let details = format!(
+                "volume '{}' of VM '{}' is on primary storage '{}', which is in Maintenance: enable it",
+                volume.name, vm.name, storage.name
+            );
+            return Err(Failure::new(ErrorKind::StateForbids, details));
+        }
+    }
+    Ok(())
 }
 
 /// Starts a VM on a host.

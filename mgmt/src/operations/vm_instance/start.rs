@@ -1,5 +1,7 @@
 //! StartVmInstance.
 
+use std::collections::HashSet;
+
 use gantry_common::{
     error::ErrorKind,
     id::{ClusterUuid, HostUuid, VmUuid},
@@ -9,16 +11,17 @@ use serde_json::Value;
 
 use super::{
     super::making::require,
-    run::{set_state, start_on, stop_for_good},
+    run::{require_storages_in_service, set_state, start_on, stop_for_good},
 };
 use crate::{
     failure::Failure,
     job::{JobOperation, Recording, Run, Step},
     operation,
+    operations::refuse_while_read,
     query::inventory_reply,
-    resource::{L3Network, VmInstance, VmInstanceState, VmNic, Volume},
+    resource::{Host, L3Network, VmInstance, VmInstanceState, VmNic, Volume},
     store::{SqlValue, Tx},
-    vm::{Admission, Command, Demand, Strategy, admit_vm, apply_static_ips, place},
+    vm::{Admission, Affinity, Choice, Command, Demand, Target, admit_vm, apply_static_ips, place},
 };
 
 operation! {
@@ -89,36 +92,11 @@ fn choose(tx: &Tx<'_>, run: &mut Recording<'_, StartVmInstance>) -> Result<(), F
         Admission::Go(during) => during,
     };
     apply_static_ips(tx, vm.uuid)?;
-    let mut l2_networks = std::collections::HashSet::new();
-    for nic in tx.find::<VmNic>(&[("vm_instance_uuid", vm.uuid.to_sql())])? {
-        l2_networks.insert(require::<L3Network>(tx, "l3NetworkUuid", nic.l3_network_uuid)?.l2_network_uuid);
+    for volume in tx.find::<Volume>(&[("vm_instance_uuid", vm.uuid.to_sql())])? {
+        refuse_while_read(tx, &volume)?;
     }
-    // Volumes on local storage are where they are: the VM can run there alone.
-    let root = vm.root_volume_uuid.map(|uuid| require::<Volume>(tx, "rootVolumeUuid", uuid)).transpose()?;
-    let bound = root.and_then(|root| root.host_uuid);
-    if let (Some(bound), Some(wanted)) = (bound, params.host_uuid)
-        && bound != wanted
-    {
-        return Err(Failure::argument(
-            "hostUuid",
-            wanted,
-            format!("the VM's volumes are on the local storage of host {bound}"),
-        ));
-    }
-    let demand = Demand {
-        cpu_num: vm.cpu_num,
-        memory_bytes: vm.memory_size,
-        runs: true,
-        l2_networks,
-        disk: None,
-        zone: vm.zone_uuid,
-        cluster: params.cluster_uuid,
-        host: bound.or(params.host_uuid),
-        last_host: vm.last_host_uuid,
-        strategy: Strategy::parse(&vm.allocator_strategy)?,
-    };
-    let places = place(tx, &demand)?;
-    let chosen = places.first().ok_or_else(|| Failure::new(ErrorKind::NoHostCapacity, "no host was found"))?;
+    let demand = demand(tx, &vm, asked_target(tx, &vm, params)?)?;
+    let chosen = place(tx, &demand)?;
     if !tx.allocate_host(chosen.host, vm.uuid, vm.cpu_num, vm.memory_size)? {
         return Err(Failure::new(ErrorKind::NoHostCapacity, "the chosen host's capacity was promised to another VM"));
     }
@@ -129,4 +107,49 @@ fn choose(tx: &Tx<'_>, run: &mut Recording<'_, StartVmInstance>) -> Result<(), F
     vm.state = during;
     tx.save(&vm)?;
     Ok(())
+}
+
+/// The hosts that the call leaves to choose from. A VM whose volumes are on a host's own disks runs there alone.
+fn asked_target(tx: &Tx<'_>, vm: &VmInstance, params: &StartVmInstance) -> Result<Target, Failure> {
+    let asked = Target::of(tx, vm.zone_uuid, params.cluster_uuid, params.host_uuid)?;
+    let Some(home) = home(tx, vm)? else { return Ok(asked) };
+    let refuse = |parameter: &str, value: &dyn std::fmt::Display| {
+        let remedy = format!("the VM's volumes are on the local storage of host '{}' ({})", home.name, home.uuid);
+        Err(Failure::argument(parameter, value, remedy))
+    };
+    match asked {
+        Target::Host(wanted) if wanted != home.uuid => refuse("hostUuid", &wanted),
+        Target::Cluster(wanted) if wanted != home.cluster_uuid => refuse("clusterUuid", &wanted),
+        _ => Ok(Target::Host(home.uuid)),
+    }
+}
+
+/// The host whose disks hold the VM's volumes.
+fn home(tx: &Tx<'_>, vm: &VmInstance) -> Result<Option<Host>, Failure> {
+    let root = vm.root_volume_uuid.map(|uuid| require::<Volume>(tx, "rootVolumeUuid", uuid)).transpose()?;
+    root.and_then(|root| root.host_uuid).map(|host| require::<Host>(tx, "hostUuid", host)).transpose()
+}
+
+/// What a VM that is off needs of the host it is started on.
+pub fn demand(tx: &Tx<'_>, vm: &VmInstance, target: Target) -> Result<Demand, Failure> {
+    require_storages_in_service(tx, vm)?;
+    let mut l2_networks = HashSet::new();
+    for nic in tx.find::<VmNic>(&[("vm_instance_uuid", vm.uuid.to_sql())])? {
+        l2_networks.insert(require::<L3Network>(tx, "l3NetworkUuid", nic.l3_network_uuid)?.l2_network_uuid);
+    }
+    Ok(Demand {
+        cpu_num: vm.cpu_num,
+        memory_bytes: vm.memory_size,
+        runs: true,
+        l2_networks,
+        volumes: Vec::new(),
+        image: None,
+        physical_threshold: 1.0,
+        target,
+        zone: vm.zone_uuid,
+        home: home(tx, vm)?.map(|home| home.uuid),
+        last_host: vm.last_host_uuid,
+        choice: Choice::of(&vm.allocator_strategy, &tx.system_tags(&vm.uuid.to_string())?)?,
+        affinity: Affinity::of_vm(tx, vm.uuid)?,
+    })
 }

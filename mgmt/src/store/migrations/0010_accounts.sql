@@ -14,6 +14,7 @@ INSERT INTO account_resource_ref
           UNION ALL SELECT uuid, 'InstanceOfferingVO', create_date FROM instance_offering
           UNION ALL SELECT uuid, 'DiskOfferingVO', create_date FROM disk_offering
           UNION ALL SELECT uuid, 'L3NetworkVO', create_date FROM l3_network
+          UNION ALL SELECT uuid, 'AffinityGroupVO', create_date FROM affinity_group
           UNION ALL SELECT uuid, 'LongJobVO', create_date FROM long_job) AS owned;
 
 -- What an account may use of another one's: it has a receiver, or is for all.

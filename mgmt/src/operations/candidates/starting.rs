@@ -1,0 +1,51 @@
+//! 3.1.46: where a VM that is off can be started.
+
+use gantry_common::id::VmUuid;
+use serde_json::{Value, json};
+
+use super::{super::making::require, Exclusion, destinations::Destinations};
+use crate::{
+    api::{Caller, SyncOperation},
+    failure::Failure,
+    operation,
+    operations::vm_instance,
+    resource::VmInstance,
+    store::Tx,
+    vm::{Admission, Affinity, Command, Target, VmTags, admit_vm, check_static_ips, survey},
+};
+
+operation! {
+    /// Lists the hosts that a VM can be started on, the best first, and their clusters. `details` says why the other hosts of
+    /// its zone are left out. With the system tag `affinityGroupUuid::<uuid>` it is seen as a VM of that group.
+    GetVmStartingCandidateClustersHosts, "3.1.46", Get "/vm-instances/{uuid}/starting-target-hosts",
+        Sync -> { hosts: [Host], clusters: [Cluster], details: [Exclusion] }; {
+        /// The VM.
+        uuid: VmUuid;
+    }
+}
+
+impl SyncOperation for GetVmStartingCandidateClustersHosts {
+    async fn answer(self, caller: Caller) -> Result<Value, Failure> {
+        caller.node.store.read(move |tx| self.list(tx)).await
+    }
+}
+
+impl GetVmStartingCandidateClustersHosts {
+    fn list(&self, tx: &Tx<'_>) -> Result<Value, Failure> {
+        let vm = require::<VmInstance>(tx, "uuid", self.uuid)?;
+        if let Admission::Done = admit_vm(&vm, Command::Start)? {
+            let host = vm.host_uuid.map_or_else(String::new, |host| format!(" on host {host}"));
+            return Err(Failure::argument("uuid", vm.uuid, format!("VM '{}' runs already{host}", vm.name)));
+        }
+        check_static_ips(tx, vm.uuid)?;
+        let target = vm.zone_uuid.map_or(Target::Anywhere, Target::Zone);
+        let mut demand = vm_instance::start_demand(tx, &vm, target)?;
+        if let Some(group) = VmTags::parse(&self.system_tags)?.affinity_group {
+            demand.affinity = Affinity::of_group(tx, group, Some(vm.uuid))?;
+        }
+        let survey = survey(tx, &demand)?;
+        let found = Destinations::of(tx, &survey.places)?;
+        let details: Vec<Exclusion> = survey.refusals.iter().map(Exclusion::from).collect();
+        Ok(json!({ "hosts": found.hosts, "clusters": found.clusters, "details": details }))
+    }
+}
