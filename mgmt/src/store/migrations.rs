@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0007_image_exports.sql"),
     include_str!("migrations/0008_local_storage.sql"),
     include_str!("migrations/0009_affinity_groups.sql"),
+    include_str!("migrations/0010_accounts.sql"),
     include_str!("migrations/0011_consoles.sql"),
     include_str!("migrations/0012_deletion.sql"),
 ];
