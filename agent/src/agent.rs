@@ -265,6 +265,14 @@ impl HostAgent for Agent {
         self.vms.reboot(command.vm, command.mode).await
     }
 
+    async fn set_nics(&self, _call: Call, command: SetNics) -> Result<(), AgentError> {
+        self.vms.set_nics(command.vm).await
+    }
+
+    async fn set_discs(&self, _call: Call, command: SetDiscs) -> Result<(), AgentError> {
+        self.vms.set_discs(command.vm, command.drives).await
+    }
+
     async fn pause_vm(&self, _call: Call, command: PauseVm) -> Result<Observation, AgentError> {
         self.vms.pause(command.vm).await
     }

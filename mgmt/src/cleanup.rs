@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use gantry_common::{
     agent::{
-        DeleteImage, DeleteVolume, DetachDisk, EndExport, EvictImage, RemoveBridge, RemoveNetwork, Retire, StopMode,
-        StopVm,
+        DeleteImage, DeleteVolume, DetachDisk, EndExport, EvictImage, RemoveBridge, RemoveNetwork, Retire, SetDiscs,
+        SetNics, StopMode, StopVm,
     },
     error::ErrorKind,
     id::{GcJobUuid, HostUuid, NodeUuid, OperationId, VmUuid},
@@ -21,7 +21,7 @@ use crate::{
     notification::Notice,
     resource::{GcJob, GcStatus, Host, ImageBackupStorageRef, Machine, NotificationType, VmInstance, VmNic, Volume},
     store::{SqlValue, Tx},
-    vm::is_in_hand,
+    vm::{self, is_in_hand},
 };
 
 /// What is to be removed from a host. Each is a success where there is nothing left to remove.
@@ -44,6 +44,8 @@ pub enum Cleanup {
     Bridge(RemoveBridge),
     /// An L3 network's services.
     Network(RemoveNetwork),
+    /// What a running VM has in its drives and on networks beyond what the inventory says, by now.
+    Devices(VmUuid),
     /// The agent of a machine that is this node's no more. It comes last.
     Agent,
 }
@@ -63,6 +65,7 @@ impl Cleanup {
             Self::Disk(command) => ("disk", command.volume.to_string()),
             Self::Bridge(command) => ("bridge", command.bridge.name.clone()),
             Self::Network(command) => ("network", command.l3_network.to_string()),
+            Self::Devices(vm) => ("devices", vm.to_string()),
             Self::Agent => (AGENT, machine.to_string()),
         }
     }
@@ -71,7 +74,7 @@ impl Cleanup {
     pub fn can_wait(&self) -> bool {
         match self {
             Self::Bridge(_) | Self::Network(_) | Self::CachedImage(_) | Self::Export(_) => true,
-            Self::Volume(_) | Self::Image(_) | Self::Vm(_) | Self::Disk(_) | Self::Agent => false,
+            Self::Volume(_) | Self::Image(_) | Self::Vm(_) | Self::Disk(_) | Self::Devices(_) | Self::Agent => false,
         }
     }
 
@@ -107,8 +110,14 @@ pub async fn clean_up(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) -> 
             done => return done,
         }
     }
+    tracing::warn!(host = %machine, ?cleanup, "the host is away");
+    owe(node, machine, cleanup).await
+}
+
+/// Notes that a host owes a clean-up.
+pub async fn owe(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) -> Result<(), Failure> {
     let job = cleanup.owed_by(machine, node.uuid)?;
-    tracing::warn!(host = %machine, gc_job = job.name, "the host is away: it owes a clean-up");
+    tracing::warn!(host = %machine, gc_job = job.name, "the host owes a clean-up");
     node.store.write(move |tx| tx.insert(&job).map_err(Failure::from)).await
 }
 
@@ -116,12 +125,8 @@ pub async fn clean_up(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) -> 
 /// is undone for its sake.
 pub async fn clean_up_some_time(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) {
     let Err(failure) = clean_up(node, machine, cleanup.clone()).await else { return };
-    tracing::warn!(host = %machine, ?cleanup, error = %failure, "a clean-up failed: the host owes it");
-    let owed = async {
-        let job = cleanup.owed_by(machine, node.uuid)?;
-        node.store.write(move |tx| tx.insert(&job).map_err(Failure::from)).await
-    };
-    if let Err(failure) = owed.await {
+    tracing::warn!(host = %machine, ?cleanup, error = %failure, "a clean-up failed");
+    if let Err(failure) = owe(node, machine, cleanup).await {
         tracing::error!(host = %machine, error = %failure, "an owed clean-up could not be noted");
     }
 }
@@ -219,6 +224,11 @@ pub fn drop_owed(tx: &Tx<'_>, job: &GcJob) -> Result<Option<HostUuid>, Failure> 
 
 /// Carries out an owed clean-up, unless the host has since come to need what it would remove.
 async fn overtaken_or_done(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) -> Result<(), Failure> {
+    // A job may be changing the VM's devices: what is to be is known when it has ended.
+    let _turn = match &cleanup {
+        Cleanup::Devices(vm) => Some(node.jobs.turn(vm.to_string()).await),
+        _ => None,
+    };
     let asked = cleanup.clone();
     if node.store.read(move |tx| is_overtaken(tx, machine, &asked)).await? {
         tracing::info!(host = %machine, ?cleanup, "the host needs again what was to be removed: it stays");
@@ -238,6 +248,7 @@ fn is_overtaken(tx: &Tx<'_>, machine: HostUuid, cleanup: &Cleanup) -> Result<boo
     let Some(host) = tx.get::<Host>(machine)? else { return Ok(false) };
     let is_here = |vm: Option<VmInstance>| vm.is_some_and(|vm| vm.host_uuid == Some(machine));
     match cleanup {
+        Cleanup::Devices(vm) => Ok(!is_here(tx.get::<VmInstance>(*vm)?)),
         // The path of a file is never used again.
         Cleanup::Volume(_) | Cleanup::Image(_) | Cleanup::CachedImage(_) | Cleanup::Export(_) | Cleanup::Agent => {
             Ok(false)
@@ -281,6 +292,13 @@ pub async fn carry_out(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) ->
         Cleanup::Disk(command) => node.call(machine, operation, command).await,
         Cleanup::Bridge(command) => node.call(machine, operation, command).await,
         Cleanup::Network(command) => node.call(machine, operation, command).await,
+        Cleanup::Devices(uuid) => {
+            let settings = node.settings.now();
+            let vm = node.store.read(move |tx| vm::spec(tx, &settings, uuid)).await?;
+            let discs = SetDiscs { vm: uuid, drives: vm.cdroms.clone() };
+            node.call(machine, operation, discs).await?;
+            node.call(machine, OperationId::random(), SetNics { vm }).await
+        }
         Cleanup::Agent => node.call(machine, operation, Retire {}).await,
     }
 }

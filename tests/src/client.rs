@@ -42,6 +42,11 @@ impl Call {
     pub fn act(path: &str, action: &str, params: &Value) -> Self {
         Self { method: "PUT", path: path.to_owned(), body: json!({ action: params }) }
     }
+
+    /// A DELETE.
+    pub fn delete(path: &str) -> Self {
+        Self { method: "DELETE", path: path.to_owned(), body: json!({}) }
+    }
 }
 
 /// A logged-in client.
@@ -113,7 +118,15 @@ impl Client {
     /// # Errors
     /// What the node answered.
     pub fn delete(&self, path: &str) -> Result<Value, ApiError> {
-        self.change("DELETE", path, &[("deleteMode", "Permissive")], None, &Self::new_job())
+        self.delete_by(path, &[("deleteMode", "Permissive")])
+    }
+
+    /// The same with these query parameters.
+    ///
+    /// # Errors
+    /// What the node answered.
+    pub fn delete_by(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, ApiError> {
+        self.change("DELETE", path, query, None, &Self::new_job())
     }
 
     /// DELETEs whatever is in the way, and waits for the job.

@@ -74,9 +74,18 @@ impl Lab {
 
     /// The guest's disk image, built when it is not there.
     pub fn guest_image() -> PathBuf {
+        Self::guest_file("guest.qcow2")
+    }
+
+    /// The same system on a CD.
+    pub fn guest_disc() -> PathBuf {
+        Self::guest_file("guest.iso")
+    }
+
+    fn guest_file(name: &str) -> PathBuf {
         let output = Command::new(lab_script("guest")).stderr(Stdio::inherit()).output().unwrap();
         assert!(output.status.success(), "the guest could not be built");
-        Path::new(String::from_utf8(output.stdout).unwrap().trim()).join("guest.qcow2")
+        Path::new(String::from_utf8(output.stdout).unwrap().trim()).join(name)
     }
 
     fn command(&self, arguments: &[&str]) -> String {

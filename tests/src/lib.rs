@@ -7,6 +7,7 @@ mod browser;
 mod client;
 mod footprint;
 mod guest;
+mod guest_agent;
 mod image_server;
 mod lab;
 mod management;

@@ -82,7 +82,7 @@ impl Site {
         let l2 = json!({ "name": "flat", "zoneUuid": zone, "physicalInterface": "host0" });
         let l2_network = made(client, "/l2-networks/no-vlan", &l2);
         client.create(&format!("/l2-networks/{l2_network}/clusters/{cluster}"), &json!({})).unwrap();
-        let l3_network = Self::l3_network(client, lab, &l2_network);
+        let l3_network = Self::l3_network(client, &l2_network, "guests", |last| lab.address(last));
         let offering = json!({ "name": "small", "cpuNum": 1, "memorySize": GUEST_MEMORY_BYTES });
         let offering = made(client, "/instance-offerings", &offering);
         let server = ImageServer::start(&lab.address(1), &Lab::guest_image());
@@ -112,17 +112,37 @@ impl Site {
         made(client, "/images", &Self::image_params(&self.image_store, server.url()))
     }
 
-    fn l3_network(client: &Client, lab: &Lab, l2_network: &str) -> String {
-        let l3 = made(client, "/l3-networks", &json!({ "name": "guests", "l2NetworkUuid": l2_network }));
+    /// A second network, on the wire that the hosts have for guests alone: the L2 network, and on it an L3 network with
+    /// the addresses 10.77.0.100 to 10.77.0.199.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn second_network(&self, client: &Client) -> (String, String) {
+        let l2 = json!({ "name": "second", "zoneUuid": self.zone, "physicalInterface": "eth1" });
+        let l2 = made(client, "/l2-networks/no-vlan", &l2);
+        client.create(&format!("/l2-networks/{l2}/clusters/{}", self.cluster), &json!({})).unwrap();
+        let l3 = Self::l3_network(client, &l2, "second guests", |last| format!("10.77.0.{last}"));
+        (l2, l3)
+    }
+
+    fn l3_network(client: &Client, l2_network: &str, name: &str, address: impl Fn(u8) -> String) -> String {
+        let l3 = made(client, "/l3-networks", &json!({ "name": name, "l2NetworkUuid": l2_network }));
         let range = json!({
-            "name": "range", "startIp": lab.address(100), "endIp": lab.address(199),
-            "netmask": "255.255.255.0", "gateway": lab.address(1),
+            "name": "range", "startIp": address(100), "endIp": address(199),
+            "netmask": "255.255.255.0", "gateway": address(1),
         });
         client.create(&format!("/l3-networks/{l3}/ip-ranges"), &range).unwrap();
         let flat = client.query("/network-services/providers", &["name=Flat Network Service Provider"]);
         let services = json!({ "networkServices": { text(&flat[0], "uuid"): ["DHCP", "Userdata"] } });
         client.create(&format!("/l3-networks/{l3}/network-services"), &services).unwrap();
         l3
+    }
+
+    /// What AddImage takes for the test guest's disc.
+    pub fn iso_params(&self, url: &str) -> Value {
+        json!({
+            "name": "disc", "url": url, "format": "iso", "mediaType": "ISO", "backupStorageUuids": [self.image_store],
+        })
     }
 
     /// What CreateVmInstance takes for a small VM; more can be added.

@@ -319,6 +319,56 @@ fn moving_a_volume_survives_a_crash_at_every_step() {
     assert_eq!(free(), free_before);
 }
 
+#[test]
+fn an_interface_that_comes_and_goes_survives_a_crash_at_every_step() {
+    let lab = Lab::boot(Kind::Kvm, 1);
+    let mut node = Management::start(&[]);
+    let client = node.client();
+    let site = Site::set_up(&client, &lab);
+    let (_, second) = site.second_network(&client);
+    let host = lab.host(1);
+    let vm = site.vm_on(&client, 1, "server", &[]);
+    host.console_shows(&vm, "that it is ready", |console| (console.boots() > 0).then_some(()));
+    let attach = Call::create(&format!("/vm-instances/{vm}/l3-networks/{second}"), &json!({}));
+    let attached = || {
+        let nic = client.query("/vm-instances/nics", &[&format!("l3NetworkUuid={second}")]).pop();
+        nic.map(|nic| (format!("/vm-instances/nics/{}", text(&nic, "uuid")), text(&nic, "mac")))
+    };
+    let plugged = || host.run(&format!("virsh domiflist {vm}")).matches("vnic").count();
+    let before = Footprint::take(&client, &lab);
+    at_every_step(
+        &mut node,
+        "AttachL3NetworkToVm",
+        2,
+        || attach.clone(),
+        |_, _| {
+            let (path, mac) = attached().unwrap();
+            assert!(host.run(&format!("virsh domiflist {vm}")).contains(&mac));
+            client.delete(&path).unwrap();
+            nothing_is_left_since(&before, &client, &lab);
+        },
+    );
+    let detach = || {
+        client.call_as(&Client::new_job(), &attach).unwrap();
+        Call::delete(&attached().unwrap().0)
+    };
+    at_every_step(&mut node, "DetachL3NetworkFromVm", 3, detach, |_, _| {
+        assert_eq!(plugged(), 1);
+        nothing_is_left_since(&before, &client, &lab);
+    });
+
+    // A host that was out of reach brings the VM back to what the inventory says.
+    let refused = crash_midway(&mut node, 1, "AttachL3NetworkToVm", &attach, || host.cut()).unwrap_err();
+    assert_eq!((refused.code.as_str(), attached()), ("HOST.1000", None), "{refused:?}");
+    host.join();
+    all_connected(&client);
+    eventually("nothing is owed any more", ALWAYS, || {
+        client.query("/gc-jobs", &["runnerClass=devices"]).iter().all(|job| text(job, "status") == "Done").then_some(())
+    });
+    assert_eq!(plugged(), 1);
+    nothing_is_left_since(&before, &client, &lab);
+}
+
 fn forget_cached_images(host: LabHost<'_>) {
     host.run(&format!("rm -rf {PRIMARY_STORAGE}/imagecache/template/*"));
 }

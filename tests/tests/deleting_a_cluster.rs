@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a scenario ends where it cannot go on")]
 
-use gantry_tests::{ALWAYS, Client, Footprint, Kind, Lab, LabHost, Management, PRIMARY_STORAGE, Site, eventually, text};
+use gantry_tests::{
+    ALWAYS, Client, Footprint, Kind, Lab, LabHost, Management, PRIMARY_STORAGE, Site, eventually, text,
+};
 use serde_json::json;
 
 #[test]

@@ -14,6 +14,9 @@ use super::service_namespace::{INNER_INTERFACE, USERDATA_ADDRESS};
 const SECONDARY: &str = "secondary";
 const SECONDARY_ONLY: &str = "tag:secondary,";
 
+/// How long a lease lasts. A guest renews it when half of that has passed, and then gets what has changed since.
+const LEASE: &str = "1h";
+
 /// The files dnsmasq reads and writes, all in one directory per network.
 pub(super) struct DhcpFiles<'a>(pub &'a Path);
 
@@ -45,7 +48,7 @@ impl DhcpFiles<'_> {
 pub(super) fn configuration(network: &Network, files: &DhcpFiles<'_>) -> String {
     format!(
         "port=0\ninterface={INNER_INTERFACE}\nexcept-interface=lo\nbind-interfaces\nno-resolv\nno-hosts\n\
-         dhcp-range={network_address},static,{netmask},infinite\ndhcp-authoritative\ndhcp-ignore=tag:!known\n\
+         dhcp-range={network_address},static,{netmask},{LEASE}\ndhcp-authoritative\ndhcp-ignore=tag:!known\n\
          dhcp-lease-max=65536\nleasefile-ro\nquiet-dhcp\ndhcp-hostsdir={leases}\ndhcp-optsdir={options}\n\
          conf-dir={secondary}\npid-file={pid}\n",
         network_address = network.subnet.network(),
@@ -104,7 +107,7 @@ fn classless_routes(network: &Network, gateway: Option<Ipv4Addr>) -> Vec<(Ipv4Ne
 /// the interface.
 pub(super) fn lease(nic: &Nic, hostname: Option<&str>) -> String {
     let hostname = hostname.and_then(host_label).map_or_else(String::new, |label| format!(",{label}"));
-    format!("{},{}{hostname},infinite\n", nic.mac, nic.ip)
+    format!("{},{}{hostname},{LEASE}\n", nic.mac, nic.ip)
 }
 
 /// What marks an interface as secondary, in dnsmasq's configuration.
@@ -265,9 +268,9 @@ mod tests {
             is_default: true,
             anti_spoofing: true,
         };
-        assert_eq!(lease(&nic, Some("web-1.example.com")), "fa:00:00:00:00:01,10.9.1.9,web-1,infinite\n");
+        assert_eq!(lease(&nic, Some("web-1.example.com")), "fa:00:00:00:00:01,10.9.1.9,web-1,1h\n");
         for unusable in [None, Some("a b"), Some("a,ignore"), Some("x\n"), Some("")] {
-            assert_eq!(lease(&nic, unusable), "fa:00:00:00:00:01,10.9.1.9,infinite\n");
+            assert_eq!(lease(&nic, unusable), "fa:00:00:00:00:01,10.9.1.9,1h\n");
         }
         assert_eq!(secondary_mark(&nic), "dhcp-mac=set:secondary,fa:00:00:00:00:01\n");
     }

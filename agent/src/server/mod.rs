@@ -1,5 +1,5 @@
 //! The transport: HTTP/2 with mutual TLS. The management node commands and follows the events; other hosts' agents may
-//! only read images.
+//! only read images, and the files that are offered to them.
 
 mod consoles;
 pub mod events;

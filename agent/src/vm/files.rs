@@ -18,7 +18,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// The disks that can do direct I/O, after a look whether all files are there.
 pub async fn inspect(disks: &[Disk], cdroms: &[Cdrom]) -> Result<BTreeSet<String>, AgentError> {
     let disks: Vec<String> = disks.iter().map(|disk| disk.path.clone()).collect();
-    let images: Vec<String> = cdroms.iter().map(|drive| drive.path.clone()).collect();
+    let images: Vec<String> = cdroms.iter().filter_map(|drive| drive.path.clone()).collect();
     let inspection = tokio::task::spawn_blocking(move || {
         for image in images {
             fs::File::open(&image).map_err(|error| unusable("ISO image", &image, &error))?;

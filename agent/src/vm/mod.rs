@@ -3,7 +3,7 @@
 //! A command takes its VM's turn, looks, acts, and looks again; what it answers is that last look. Domains are
 //! transient: one that ended is gone, and a host that restarts starts none of them by itself.
 //!
-//! - `start`, `stop`, `pause`, `console`, `disks`: the commands
+//! - `start`, `stop`, `pause`, `console`, `disks`, `discs`, `nics`: the commands
 //! - `devices`: how the devices of a VM that runs are changed
 //! - `observer`, `look`, `state`: numbered looks, and what they see
 //! - `watch`: follows libvirt's events, and libvirtd's absence
@@ -13,9 +13,11 @@
 mod attachments;
 mod console;
 mod devices;
+mod discs;
 mod disks;
 mod files;
 mod look;
+mod nics;
 mod observer;
 mod pause;
 mod serial_logs;
@@ -32,7 +34,8 @@ use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use gantry_common::{
     agent::{
-        AgentError, ConsoleAddress, Disk, Event, HostFacts, Observation, Platform, Snapshot, StopMode, VmSpec, VmState,
+        AgentError, Cdrom, ConsoleAddress, Disk, Event, HostFacts, Observation, Platform, Snapshot, StopMode, VmSpec,
+        VmState,
     },
     id::{VmUuid, VolumeUuid},
 };
@@ -221,6 +224,26 @@ impl VirtualMachines {
         self.run(async move |host| {
             let turn = Arc::new(host.turns.of(vm).await);
             devices::detach(&host, &turn, vm, &DeviceName::Volume(volume)).await
+        })
+        .await
+    }
+
+    /// Gives the running VM the interfaces of its specification, and answers when its guest has let go of those that are
+    /// not in it any more. A VM that does not run is left as it is.
+    pub async fn set_nics(&self, spec: VmSpec) -> Result<(), AgentError> {
+        self.run(async move |host| {
+            let turn = Arc::new(host.turns.of(spec.uuid).await);
+            nics::set(&host, &turn, &spec).await
+        })
+        .await
+    }
+
+    /// Puts discs into the running VM's drives, and takes out those that are not to be in them. A VM that does not run is
+    /// left as it is.
+    pub async fn set_discs(&self, vm: VmUuid, drives: Vec<Cdrom>) -> Result<(), AgentError> {
+        self.run(async move |host| {
+            let _turn = host.turns.of(vm).await;
+            discs::set(&host, vm, &drives).await
         })
         .await
     }

@@ -2,8 +2,10 @@
 //! of its own: it makes a bridge, and it kills libvirtd.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where it cannot go on")]
 
+mod discs;
 mod disks;
 mod fixture;
 mod guests;
 mod lab_host;
 mod libvirtd;
+mod nics;

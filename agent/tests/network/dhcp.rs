@@ -46,7 +46,7 @@ fn a_guest_gets_its_own_address_and_the_network_s_options() {
         assert_eq!(value(&lease, "domain"), Some("lab.example"));
         assert_eq!(value(&lease, "hostname"), Some("web-9"));
         assert_eq!(value(&lease, "mtu"), Some("1450"));
-        assert_eq!(value(&lease, "lease"), Some("4294967295"));
+        assert_eq!(value(&lease, "lease"), Some("3600"));
         assert_eq!(
             value(&lease, "staticroutes"),
             Some("10.8.0.0/16 10.9.1.7 169.254.169.254/32 10.9.1.2 0.0.0.0/0 10.9.1.1")

@@ -187,6 +187,11 @@ agent_interface! {
     stop_vm(StopVm) -> Observation;
     /// Restarts the guest.
     reboot_vm(RebootVm) -> Observation;
+    /// Plugs and unplugs network interfaces of a running VM, and answers when its guest has let go of the latter. `InUse`
+    /// where the guest does not. A VM that does not run is left as it is.
+    set_nics(SetNics) -> ();
+    /// Changes the discs in a running VM's drives. A VM that does not run is left as it is.
+    set_discs(SetDiscs) -> ();
     /// Suspends the VM's processors.
     pause_vm(PauseVm) -> Observation;
     /// Lets a paused VM go on.

@@ -30,7 +30,7 @@ pub struct VmSpec {
     pub firmware: Firmware,
     /// Disks, the root disk first.
     pub disks: Vec<Disk>,
-    /// ISO images in the CD-ROM drives.
+    /// CD-ROM drives, the empty ones included: a disc can be put into them while the VM runs.
     pub cdroms: Vec<Cdrom>,
     /// What to boot from, in order.
     pub boot_order: Vec<BootDevice>,
@@ -75,7 +75,7 @@ pub enum Firmware {
 pub enum BootDevice {
     /// The root disk.
     HardDisk,
-    /// The first CD-ROM drive.
+    /// The first CD-ROM drive with a disc in it, or the first one where all are empty.
     CdRom,
     /// The first network interface.
     Network,
@@ -94,14 +94,18 @@ pub struct Disk {
     pub device_id: u32,
 }
 
-/// An ISO image in a drive.
+/// A CD-ROM drive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cdrom {
-    /// The file.
-    pub path: String,
+    /// The ISO image in it; `None` while it is empty.
+    pub path: Option<String>,
     /// The drive's number.
     pub device_id: u32,
 }
+
+/// What the names of all taps begin with that Gantry gives to interfaces. One of another name in a domain of Gantry's was
+/// put there by somebody else and is left alone.
+pub const TAP_PREFIX: &str = "vnic";
 
 /// A network interface.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,6 +175,24 @@ pub struct RebootVm {
     pub vm: VmSpec,
     /// How the running guest is stopped.
     pub mode: StopMode,
+}
+
+/// Gives a running VM the network interfaces of its specification: those that are missing are plugged in, those that are
+/// not in it any more are unplugged, and what all of them are served is brought up to date.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SetNics {
+    /// The VM as it is to be.
+    pub vm: VmSpec,
+}
+
+/// Puts discs into the drives of a running VM, and takes out those that are not to be in them, also where its guest holds
+/// them fast.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SetDiscs {
+    /// The VM.
+    pub vm: VmUuid,
+    /// All of its drives, as they are to be.
+    pub drives: Vec<Cdrom>,
 }
 
 /// Suspends a VM's processors.

@@ -86,6 +86,8 @@ fn site(tx: &Tx<'_>) -> Result<Site, StoreError> {
         host(tx, *uuid, number, zone, clusters[number % CLUSTERS])?;
     }
     tx.insert(&Image {
+        export_md5_sum: None,
+        export_url: None,
         uuid: image,
         name: "image".to_owned(),
         description: None,
@@ -204,6 +206,7 @@ fn network(tx: &Tx<'_>, number: usize, zone: ZoneUuid) -> Result<(L3NetworkUuid,
         last_op_date: NOW,
         mtu: None,
         service_address: None,
+        router_interface_ip: None,
     })?;
     tx.insert(&IpRange {
         uuid: range,

@@ -1,9 +1,13 @@
-//! Bringing a host to what its cluster needs: bridges and storages. Done whenever a host connects.
+//! Bringing a host to what its cluster needs: bridges, storages, and the networks of the VMs that run there. Done
+//! whenever a host connects.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
 use gantry_common::{
-    agent::{EnsureBridge, EnsureNetwork, OpenStorage, RemoveBridge, RemoveNetwork},
+    agent::{EnsureBridge, EnsureNetwork, Network, OpenStorage, RemoveBridge, RemoveNetwork},
     id::{HostUuid, L3NetworkUuid, OperationId},
 };
 
@@ -38,7 +42,26 @@ pub async fn prepare_host(node: &Arc<Node>, machine: HostUuid) -> Result<(), Fai
     for backup in backups {
         note(open_backup(node, machine, backup).await);
     }
+    // While it was away, it did not hear what changed for its guests.
+    for network in node.store.read(move |tx| networks_of_guests(tx, machine)).await? {
+        note(serve(node, machine, network).await);
+    }
     first
+}
+
+/// The networks of the VMs that run on a host.
+fn networks_of_guests(tx: &Tx<'_>, host: HostUuid) -> Result<Vec<Network>, Failure> {
+    let mut networks = BTreeMap::new();
+    for vm in tx.find::<VmInstance>(&[("host_uuid", host.to_sql())])? {
+        for nic in tx.find::<VmNic>(&[("vm_instance_uuid", vm.uuid.to_sql())])? {
+            if let Entry::Vacant(entry) = networks.entry(nic.l3_network_uuid)
+                && let Some(network) = network::spec(tx, nic.l3_network_uuid)?
+            {
+                entry.insert(network);
+            }
+        }
+    }
+    Ok(networks.into_values().collect())
 }
 
 /// Opens the storages of a machine again, which tells how full they are. The first failure is reported.
@@ -152,8 +175,8 @@ async fn open_backup(node: &Arc<Node>, machine: HostUuid, backup: BackupStorage)
         .await
 }
 
-/// Brings an L3 network's services up to date on the hosts where its VMs run. A host that is away hears of it with the
-/// next VM that starts there.
+/// Brings an L3 network's services up to date on the hosts where its VMs run. A host that is away hears of it when it is
+/// back.
 pub async fn refresh_network(node: &Arc<Node>, l3_network: L3NetworkUuid) {
     let found = node
         .store
@@ -168,15 +191,14 @@ pub async fn refresh_network(node: &Arc<Node>, l3_network: L3NetworkUuid) {
         }
     };
     for host in hosts {
-        let told = if network.dhcp || network.userdata {
-            node.call(host, OperationId::random(), EnsureNetwork { network: network.clone() }).await
-        } else {
-            node.call(host, OperationId::random(), RemoveNetwork { l3_network }).await
-        };
-        if let Err(failure) = told {
+        if let Err(failure) = serve(node, host, network.clone()).await {
             tracing::warn!(%l3_network, %host, error = %failure, "the host could not be told of the network's change");
         }
     }
+}
+
+async fn serve(node: &Arc<Node>, host: HostUuid, network: Network) -> Result<(), Failure> {
+    node.call(host, OperationId::random(), EnsureNetwork { network }).await
 }
 
 fn hosts_with_vms_on(tx: &Tx<'_>, l3_network: L3NetworkUuid) -> Result<Vec<HostUuid>, Failure> {

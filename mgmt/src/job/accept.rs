@@ -24,10 +24,13 @@ use crate::{
     store::{JobPhase, JobRecord},
 };
 
+/// Finds the ids of the resources that a stored job works on.
+type FindResources = fn(Arc<Node>, Value) -> BoxFuture<'static, Result<Vec<String>, Failure>>;
+
 /// How the jobs of one operation are driven.
 #[derive(Clone, Copy)]
 pub struct JobHandler {
-    resources: fn(Arc<Node>, Value) -> BoxFuture<'static, Result<Vec<String>, Failure>>,
+    resources: FindResources,
     can_be_cancelled_from: fn(usize) -> bool,
     drive: fn(Arc<Node>, Ticket, JobRecord),
 }

@@ -53,6 +53,13 @@ impl Jobs {
         })
     }
 
+    /// Waits for the turn that a job on a resource would wait for, and keeps it until the ticket is dropped.
+    pub async fn turn(&self, resource: String) -> Ticket {
+        let mut ticket = self.queues.queue(vec![resource]);
+        ticket.turn().await;
+        ticket
+    }
+
     /// How far a job is, while it runs.
     pub fn progress(&self, job: JobUuid) -> Option<TaskProgress> {
         self.progress.get(job)

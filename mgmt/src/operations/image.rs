@@ -24,9 +24,7 @@ use crate::{
     job::{JobOperation, Part, Recording, Run, Step},
     operation,
     query::inventory_reply,
-    resource::{
-        AdminState, BackupStorage, GuestPlatform, Image, ImageBackupStorageRef, MediaStatus, MediaType, VmInstance,
-    },
+    resource::{AdminState, BackupStorage, GuestPlatform, Image, ImageBackupStorageRef, MediaStatus, MediaType},
     settings::DeletionPolicy,
     store::{SqlValue, Tx},
 };
@@ -361,8 +359,8 @@ impl JobOperation for ExpungeImage {
                     ));
                 }
                 if image.media_type == MediaType::Iso {
-                    let users = tx.count::<VmInstance>(&[("image_uuid", image.uuid.to_sql())])?;
-                    refuse_if_used("image", &image.name, &[("VMs with it in their drive", users)])?;
+                    let users = tx.vms_with_disc(image.uuid)?.len() as u64;
+                    refuse_if_used("image", &image.name, &[("VMs with it in a drive", users)])?;
                 }
                 run.state.copies = ImageCopy::all(tx, image.uuid)?;
                 Ok(())

@@ -107,6 +107,7 @@ impl JobOperation for CreateL3Network {
                     last_op_date: now,
                     mtu: None,
                     service_address: None,
+                    router_interface_ip: None,
                 },
             )?;
             put_tags::<L3Network>(tx, uuid, &params.system_tags, &params.user_tags)?;

@@ -44,6 +44,7 @@ mod network_service;
 mod notification;
 mod planned;
 mod primary_storage;
+mod router_interface;
 mod storage_capacity;
 mod storage_survey;
 mod tag;
@@ -101,7 +102,6 @@ pub fn all() -> Vec<Operation> {
         image_migration::operations(),
         image_store::operations(),
         image_store_update::operations(),
-        candidates::operations(),
         primary_storage::operations(),
         storage_capacity::operations(),
         storage_survey::operations(),
@@ -111,6 +111,7 @@ pub fn all() -> Vec<Operation> {
         l2_network::operations(),
         l3_network::operations(),
         l3_network_options::operations(),
+        router_interface::operations(),
         ip_range::operations(),
         ip_address::operations(),
         network_service::operations(),

@@ -98,6 +98,8 @@ resource! {
         mtu: Option<u16>,
         /// The address its services answer on, taken from its ranges while it has any service.
         service_address: Option<Ipv4Addr>,
+        /// The address of the router's interface, where one is set.
+        router_interface_ip: Option<Ipv4Addr>,
     }
     relations {
         "zone" => Zone(zone_uuid = uuid);

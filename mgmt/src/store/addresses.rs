@@ -1,6 +1,9 @@
 //! IP addresses: taken in the writer's transactions alone, under a unique constraint, so none is given twice.
 
-use std::{collections::HashSet, net::Ipv4Addr};
+use std::{
+    collections::{BTreeSet, HashSet},
+    net::Ipv4Addr,
+};
 
 use gantry_common::id::{L3NetworkUuid, UsedIpUuid};
 use rusqlite::OptionalExtension;
@@ -8,7 +11,7 @@ use rusqlite::OptionalExtension;
 use super::{SqlValue, StoreError, Tx};
 use crate::{
     clock::Timestamp,
-    resource::{IpRange, UsedIp},
+    resource::{IpRange, L3Network, UsedIp},
 };
 
 /// How many addresses there are to give.
@@ -20,10 +23,21 @@ pub struct AddressCapacity {
     pub available: u64,
 }
 
-impl IpRange {
-    /// Whether the range gives this address to VMs: all of its own but the gateway.
+/// A range, and the addresses of it that are not for VMs: those of the gateway and of the network's router.
+struct Pool<'a> {
+    range: &'a IpRange,
+    withheld: BTreeSet<Ipv4Addr>,
+}
+
+impl<'a> Pool<'a> {
+    fn of(tx: &Tx<'_>, range: &'a IpRange) -> Result<Self, StoreError> {
+        let router = tx.get::<L3Network>(range.l3_network_uuid)?.and_then(|l3| l3.router_interface_ip);
+        let withheld = [Some(range.gateway), router].into_iter().flatten();
+        Ok(Self { range, withheld: withheld.filter(|ip| (range.start_ip..=range.end_ip).contains(ip)).collect() })
+    }
+
     fn gives(&self, ip: Ipv4Addr) -> bool {
-        (self.start_ip..=self.end_ip).contains(&ip) && ip != self.gateway
+        (self.range.start_ip..=self.range.end_ip).contains(&ip) && !self.withheld.contains(&ip)
     }
 }
 
@@ -36,10 +50,11 @@ impl Tx<'_> {
         used_for: &str,
     ) -> Result<Option<UsedIp>, StoreError> {
         for range in self.find::<IpRange>(&[("l3_network_uuid", l3_network.to_sql())])? {
+            let pool = Pool::of(self, &range)?;
             let found = match wanted {
-                Some(ip) if range.gives(ip) => Some(ip).filter(|ip| !self.is_taken(l3_network, *ip).unwrap_or(true)),
+                Some(ip) if pool.gives(ip) => Some(ip).filter(|ip| !self.is_taken(l3_network, *ip).unwrap_or(true)),
                 Some(_) => None,
-                None => self.free_address(&range)?,
+                None => self.free_address(&pool)?,
             };
             if let Some(ip) = found {
                 let now = Timestamp::now();
@@ -64,8 +79,12 @@ impl Tx<'_> {
 
     /// Whether the address lies in a range of the L3 network and nobody has it.
     pub fn is_available(&self, l3_network: L3NetworkUuid, ip: Ipv4Addr) -> Result<bool, StoreError> {
-        let ranges = self.find::<IpRange>(&[("l3_network_uuid", l3_network.to_sql())])?;
-        Ok(ranges.iter().any(|range| range.gives(ip)) && !self.is_taken(l3_network, ip)?)
+        for range in self.find::<IpRange>(&[("l3_network_uuid", l3_network.to_sql())])? {
+            if Pool::of(self, &range)?.gives(ip) {
+                return Ok(!self.is_taken(l3_network, ip)?);
+            }
+        }
+        Ok(false)
     }
 
     /// The range's free addresses from `start` on, at most `limit` of them.
@@ -77,13 +96,14 @@ impl Tx<'_> {
         let between = (range.l3_network_uuid.to_string(), first.to_bits(), range.end_ip.to_bits());
         let taken = statement.query_map(between, |row| row.get(0))?.collect::<Result<HashSet<u32>, _>>()?;
         let free = (first.to_bits()..=range.end_ip.to_bits()).filter(|ip| !taken.contains(ip)).map(Ipv4Addr::from_bits);
-        Ok(free.filter(|ip| range.gives(*ip)).take(limit as usize).collect())
+        let pool = Pool::of(self, range)?;
+        Ok(free.filter(|ip| pool.gives(*ip)).take(limit as usize).collect())
     }
 
     /// How many addresses the range has to give, and how many of them nobody has.
     pub fn address_capacity(&self, range: &IpRange) -> Result<AddressCapacity, StoreError> {
         let (first, last) = (range.start_ip.to_bits(), range.end_ip.to_bits());
-        let total = u64::from(last - first) + 1 - u64::from((range.start_ip..=range.end_ip).contains(&range.gateway));
+        let total = u64::from(last - first) + 1 - Pool::of(self, range)?.withheld.len() as u64;
         let taken: i64 = self
             .connection
             .prepare_cached(
@@ -93,15 +113,17 @@ impl Tx<'_> {
         Ok(AddressCapacity { total, available: total.saturating_sub(taken.unsigned_abs()) })
     }
 
-    fn is_taken(&self, l3_network: L3NetworkUuid, ip: Ipv4Addr) -> Result<bool, StoreError> {
+    /// Whether somebody has the address.
+    pub fn is_taken(&self, l3_network: L3NetworkUuid, ip: Ipv4Addr) -> Result<bool, StoreError> {
         Ok(self.count::<UsedIp>(&[("l3_network_uuid", l3_network.to_sql()), ("ip_in_long", ip.to_bits().to_sql())])?
             > 0)
     }
 
     /// The address after the highest one taken, so that an address rests before it is used again; else the lowest gap.
-    fn free_address(&self, range: &IpRange) -> Result<Option<Ipv4Addr>, StoreError> {
+    fn free_address(&self, pool: &Pool<'_>) -> Result<Option<Ipv4Addr>, StoreError> {
+        let range = pool.range;
         let (first, last) = (range.start_ip.to_bits(), range.end_ip.to_bits());
-        let usable = |ip: u32| ip != range.gateway.to_bits();
+        let usable = |ip: u32| !pool.withheld.contains(&Ipv4Addr::from_bits(ip));
         let highest: Option<u32> = self
             .connection
             .prepare_cached(

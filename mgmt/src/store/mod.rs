@@ -9,6 +9,7 @@ mod capacity;
 mod claims;
 mod cleanup;
 mod console_access;
+mod discs;
 mod image_cache;
 mod jobs;
 mod join_tokens;

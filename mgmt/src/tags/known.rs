@@ -26,7 +26,7 @@ pub enum Effect {
     WhenNeeded,
     /// The capacity of hosts is counted anew.
     HostCapacity,
-    /// A VM that is off gets the address; one that runs, at its next start.
+    /// A VM that is off gets the address; for one that runs it is kept until its next start.
     Address,
 }
 
@@ -90,6 +90,7 @@ pub static KNOWN: &[KnownTag] = &[
     KnownTag::new("VmInstance", "bootMode::{mode}", Giver::Anyone, check::boot_mode),
     KnownTag::new("VmInstance", "vmConsoleMode::{mode}", Giver::Anyone, check::console_mode),
     KnownTag::new("VmInstance", "usbRedirect::{switch}", Giver::Anyone, check::usb_redirect),
+    KnownTag::new("VmInstance", "iso::{imageUuid}::{drive}", Giver::Node, check::nothing).several(),
     KnownTag::new("VmInstance", QEMU_GUEST_AGENT, Giver::Anyone, check::guest_agent),
     KnownTag::new("VmInstance", "consolePassword::{password}", Giver::Nobody, check::nothing),
     KnownTag::new("VmInstance", "ha::{level}", Giver::Nobody, check::nothing),

@@ -14,10 +14,10 @@ use crate::{
     clock::Timestamp,
     failure::Failure,
     hosts::{CapacityRules, recount_host},
-    resource::{self, Declaration, Host, SystemTag, UserTag, VmInstance, VmInstanceState},
+    resource::{self, Declaration, Host, SystemTag, UserTag, VmInstance},
     settings::Values,
     store::{SqlValue, Tx},
-    vm::apply_static_ips,
+    vm::settle_static_ips,
 };
 
 /// Tags are shown shortened in errors: one may hold user data of many kilobytes.
@@ -279,12 +279,7 @@ fn take_effect(tx: &Tx<'_>, settings: &Values, known: &KnownTag, resource_uuid: 
         Effect::Address => {
             let vm: Option<VmUuid> = resource_uuid.parse().ok();
             let vm = vm.map(|uuid| tx.get::<VmInstance>(uuid)).transpose()?.flatten();
-            match vm {
-                Some(vm) if matches!(vm.state, VmInstanceState::Stopped | VmInstanceState::Created) => {
-                    apply_static_ips(tx, vm.uuid)
-                }
-                _ => Ok(()),
-            }
+            vm.map_or(Ok(()), |vm| settle_static_ips(tx, &vm))
         }
     }
 }

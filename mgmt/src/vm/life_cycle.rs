@@ -94,6 +94,17 @@ pub fn admit_vm(vm: &VmInstance, command: Command) -> Result<Admission, Failure>
     })
 }
 
+/// Refuses to change what a VM has while it is neither running nor off.
+pub fn require_running_or_off(vm: &VmInstance) -> Result<(), Failure> {
+    match vm.state {
+        State::Running | State::Stopped | State::Created => Ok(()),
+        state => {
+            let details = format!("VM '{}' ({}) is {state}: this needs it Running or Stopped", vm.name, vm.uuid);
+            Err(Failure::new(ErrorKind::StateForbids, details))
+        }
+    }
+}
+
 /// Whether a job owns the VM's state: observations then wait until it is done.
 pub fn is_in_hand(state: State) -> bool {
     match state {

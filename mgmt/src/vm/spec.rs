@@ -6,23 +6,23 @@ use std::{
 };
 
 use gantry_common::{
-    agent::{BootDevice, Cdrom, Disk, Firmware, ImageFormat, Nic, Platform, VmSpec},
+    agent::{BootDevice, Disk, Firmware, ImageFormat, Nic, Platform, VmSpec},
     error::ErrorKind,
     id::VmUuid,
 };
 
-use super::VmTags;
+use super::{VmTags, cd_drives};
 use crate::{
     failure::Failure,
     network,
     operations::require,
-    resource::{GuestPlatform, Host, Image, MediaType, VmInstance, VmNic, Volume},
+    resource::{GuestPlatform, Host, VmInstance, VmNic, Volume},
     settings::{Values, VncListen},
     store::{SqlValue, Tx},
 };
 
-/// The VM's specification. `iso_path` is the ISO image on the host, for a VM that was made from one.
-pub fn spec(tx: &Tx<'_>, settings: &Values, vm: VmUuid, iso_path: Option<String>) -> Result<VmSpec, Failure> {
+/// The VM's specification.
+pub fn spec(tx: &Tx<'_>, settings: &Values, vm: VmUuid) -> Result<VmSpec, Failure> {
     let vm = require::<VmInstance>(tx, "uuid", vm)?;
     let tags = VmTags::parse(&tx.system_tags(&vm.uuid.to_string())?)?;
     let on_vm = [("vm_instance_uuid", vm.uuid.to_sql())];
@@ -47,6 +47,7 @@ pub fn spec(tx: &Tx<'_>, settings: &Values, vm: VmUuid, iso_path: Option<String>
         })?;
         networks.insert(nic.l3_network_uuid, found);
     }
+    let cdroms = cd_drives(tx, &vm)?;
     let host = vm.host_uuid.map(|host| tx.get::<Host>(host)).transpose()?.flatten();
     let console_listen = match settings.console_listen {
         VncListen::Nowhere => None,
@@ -55,8 +56,6 @@ pub fn spec(tx: &Tx<'_>, settings: &Values, vm: VmUuid, iso_path: Option<String>
             host.map(|host| host.management_ip.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
         }
     };
-    let image = tx.get::<Image>(vm.image_uuid)?;
-    let from_iso = image.as_ref().is_some_and(|image| image.media_type == MediaType::Iso);
     Ok(VmSpec {
         uuid: vm.uuid,
         name: vm.name,
@@ -65,9 +64,9 @@ pub fn spec(tx: &Tx<'_>, settings: &Values, vm: VmUuid, iso_path: Option<String>
         platform: platform(vm.platform),
         firmware: firmware(tx, &vm.uuid.to_string())?,
         disks,
-        cdroms: iso_path.map(|path| Cdrom { path, device_id: 0 }).into_iter().collect(),
+        cdroms,
         // The disk first: an installer leaves it bootable, and until then the firmware goes on to the disc.
-        boot_order: if from_iso { vec![BootDevice::HardDisk, BootDevice::CdRom] } else { vec![BootDevice::HardDisk] },
+        boot_order: vec![BootDevice::HardDisk, BootDevice::CdRom],
         nics: nics
             .into_iter()
             .map(|nic| Nic {

@@ -31,17 +31,23 @@ impl Disks {
     }
 
     pub fn resize(&mut self, command: ResizeVolume) -> Result<VolumeSize, AgentError> {
-        self.act(|disks| drop(disks.files.insert(command.path.clone(), command.size_bytes)))?;
+        self.act(|disks| {
+            disks.files.insert(command.path.clone(), command.size_bytes);
+        })?;
         self.measure(&command.path)
     }
 
     pub fn attach(&mut self, command: AttachDisk) -> Result<(), AgentError> {
         self.measure(&command.disk.path)?;
-        self.act(|disks| drop(disks.plugged.insert((command.vm, command.disk.volume))))
+        self.act(|disks| {
+            disks.plugged.insert((command.vm, command.disk.volume));
+        })
     }
 
     pub fn detach(&mut self, command: DetachDisk) -> Result<(), AgentError> {
-        self.act(|disks| drop(disks.plugged.remove(&(command.vm, command.volume))))
+        self.act(|disks| {
+            disks.plugged.remove(&(command.vm, command.volume));
+        })
     }
 
     /// Each failure is for one command: what undoes it gets through.

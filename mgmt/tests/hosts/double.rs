@@ -28,6 +28,10 @@ mod disks;
 pub use disks::Disks;
 
 /// The host. Images are handled by the agent's own code where there are any; `pause_vm` waits for `gate`, `measure_volume`
+/// reports progress until it is cancelled, `delete_volume` notes the path and `set_nics` the interfaces unless it refuses.
+/// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses. With `disks`, there are volumes.
+/// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses. `start_vm` and `reboot_vm` note
+/// the size that the VM gets.
 /// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses, and `evict_image` waits for `gate`.
 /// `start_vm` and `reboot_vm` note the size that the VM gets. With `disks`, there are volumes; with `things`, the host has them
 /// until it is told to remove them.
@@ -40,6 +44,8 @@ pub struct Double {
     /// Whether somebody waits for an answer that does not come.
     pub held: AtomicBool,
     pub deleted: Mutex<Vec<String>>,
+    /// The interfaces of its VM, as it was last told.
+    pub nics: Mutex<Vec<Nic>>,
     /// What every storage has, where there are any.
     pub capacity: Mutex<Option<StorageCapacity>>,
     /// What is in the cache of every storage.
@@ -82,6 +88,7 @@ impl Double {
             holds: AtomicBool::new(false),
             held: AtomicBool::new(false),
             deleted: Mutex::default(),
+            nics: Mutex::default(),
             capacity: Mutex::default(),
             cached: Mutex::default(),
             refuses: AtomicBool::new(false),
@@ -308,6 +315,16 @@ macro_rules! double {
                 Ok(())
             }
 
+            async fn set_nics(&self, _: Call, command: SetNics) -> Result<(), AgentError> {
+                if self.refuses.load(Ordering::SeqCst) {
+                    return Err(AgentError::Internal { reason: "the double refuses".to_owned() });
+                }
+                *self.nics.lock() = command.vm.nics;
+                Ok(())
+            }
+
+            async fn set_discs(&self, _: Call, _: SetDiscs) -> Result<(), AgentError> {
+                Ok(())
             async fn stop_vm(&self, _: Call, command: StopVm) -> Result<Observation, AgentError> {
                 self.remove(Thing::Domain(command.vm), "stop_vm").await?;
                 let observation = Observation { vm: command.vm, state: VmState::Absent, revision: 1 };

@@ -14,12 +14,14 @@ mod expunging;
 mod image_cache;
 mod l3_networks;
 mod local_volumes;
+mod nics;
 mod notifications;
 #[allow(dead_code, reason = "each suite uses a part of it")]
 #[path = "../served/node.rs"]
 mod served_node;
 mod settings;
 mod sizes;
+mod static_ips;
 mod storages;
 mod tags;
 mod volumes;

@@ -8,7 +8,7 @@ use gantry_common::{
 use gantry_mgmt::{
     clock::Timestamp,
     failure::Failure,
-    resource::{AdminState, MediaStatus, VmInstance, VmInstanceState, Volume, VolumeType},
+    resource::{AdminState, GuestPlatform, MediaStatus, VmInstance, VmInstanceState, Volume, VolumeType},
 };
 use http::Method;
 use serde_json::{Value, json};
@@ -320,6 +320,35 @@ async fn what_the_candidates_list_offers_is_what_attaching_admits() {
     }
     site.attach(&volume, vms[0]).await.unwrap();
     assert!(site.api.inventories("/volumes/vm-instances/refs").await.is_empty());
+}
+
+#[tokio::test]
+async fn disks_that_cannot_be_plugged_come_and_go_while_the_vm_is_off() {
+    let site = Site::start().await;
+    let set = async |vm: VmUuid, platform, state| {
+        let change = move |tx: &gantry_mgmt::store::Tx<'_>| {
+            let mut vm = tx.get::<VmInstance>(vm)?.unwrap();
+            (vm.platform, vm.state) = (platform, state);
+            Ok::<_, Failure>(tx.save(&vm)?)
+        };
+        site.api.node.store.write(change).await.unwrap();
+    };
+    let vm = site.vm(VmInstanceState::Running).await;
+    set(vm, GuestPlatform::Other, VmInstanceState::Running).await;
+    let volumes = [site.volume(true).await, site.volume(true).await, site.volume(true).await];
+    let refused = site.attach(&volumes[0], vm).await.unwrap_err();
+    assert!(details(&refused).contains("stop it first"), "{refused}");
+    set(vm, GuestPlatform::Other, VmInstanceState::Stopped).await;
+    site.attach(&volumes[0], vm).await.unwrap();
+    site.attach(&volumes[1], vm).await.unwrap();
+    let refused = site.attach(&volumes[2], vm).await.unwrap_err();
+    assert!(details(&refused).contains("platform Other has room for 2"), "{refused}");
+    // A number that was given back is given again.
+    site.detach(&volumes[0]).await.unwrap();
+    assert_eq!(site.attach(&volumes[2], vm).await.unwrap()["inventory"]["deviceId"], json!(1));
+    set(vm, GuestPlatform::Windows, VmInstanceState::Running).await;
+    let refused = site.detach(&volumes[2]).await.unwrap_err();
+    assert!(details(&refused).contains("stop it first"), "{refused}");
 }
 
 #[tokio::test]

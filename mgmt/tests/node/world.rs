@@ -145,6 +145,7 @@ impl World {
             last_op_date: now,
             mtu: None,
             service_address: None,
+            router_interface_ip: None,
         })?;
         tx.insert(&IpRange {
             uuid: IpRangeUuid::random(),

@@ -9,7 +9,7 @@ use super::xml::Element;
 pub struct BootOrder {
     /// The root disk.
     pub root_disk: Option<u32>,
-    /// The CD-ROM drive with the lowest number.
+    /// The CD-ROM drive that `drives` chooses.
     pub first_cdrom: Option<u32>,
     /// The network interface with the lowest number.
     pub first_nic: Option<u32>,

@@ -44,24 +44,29 @@ pub fn cdroms(spec: &VmSpec, hardware: Hardware, boot: BootOrder) -> Vec<Element
     let free = (0..).filter(|index| !taken.contains(index));
     let mut drives: Vec<&Cdrom> = spec.cdroms.iter().collect();
     drives.sort_by_key(|drive| drive.device_id);
+    let boots = boot_drive(&drives);
     drives
         .into_iter()
         .zip(free)
-        .enumerate()
-        .map(|(position, (drive, index))| {
-            let order = boot.first_cdrom.filter(|_| position == 0);
-            Element::new("disk")
-                .attr("type", "file")
-                .attr("device", "cdrom")
-                .children([
-                    Element::new("driver").attr("name", "qemu").attr("type", "raw"),
-                    Element::new("source").attr("file", &drive.path),
-                    Element::new("target")
-                        .attr("dev", hardware.cdroms.target(index))
-                        .attr("bus", hardware.cdroms.as_str()),
-                    Element::new("readonly"),
-                ])
-                .children(order.map(super::boot::order))
+        .map(|(drive, index)| {
+            let order = boot.first_cdrom.filter(|_| Some(drive.device_id) == boots);
+            let (target, bus) = (hardware.cdroms.target(index), hardware.cdroms.as_str());
+            cdrom(drive.path.as_deref(), &target, bus).children(order.map(super::boot::order))
         })
         .collect()
+}
+
+/// The number of the drive to boot from: the first one with a disc in it, or the first.
+fn boot_drive(drives: &[&Cdrom]) -> Option<u32> {
+    drives.iter().find(|drive| drive.path.is_some()).or(drives.first()).map(|drive| drive.device_id)
+}
+
+/// A drive with a disc in it, or an empty one.
+pub fn cdrom(disc: Option<&str>, target: &str, bus: &str) -> Element {
+    Element::new("disk")
+        .attr("type", "file")
+        .attr("device", "cdrom")
+        .child(Element::new("driver").attr("name", "qemu").attr("type", "raw"))
+        .children(disc.map(|path| Element::new("source").attr("file", path)))
+        .children([Element::new("target").attr("dev", target).attr("bus", bus), Element::new("readonly")])
 }

@@ -17,6 +17,11 @@ pub fn interfaces(spec: &VmSpec, hardware: Hardware, boot: BootOrder) -> Result<
         .collect()
 }
 
+/// One interface, for a machine that runs: what it boots from is settled.
+pub fn plugged(spec: &VmSpec, nic: &Nic, hardware: Hardware) -> Result<Element, AgentError> {
+    Ok(interface(nic, network_of(spec, nic)?, hardware))
+}
+
 fn network_of<'a>(spec: &'a VmSpec, nic: &Nic) -> Result<&'a Network, AgentError> {
     spec.networks.iter().find(|network| network.l3_network == nic.l3_network).ok_or_else(|| {
         AgentError::invalid("vm.nics.l3Network", nic.l3_network, "describe the interface's network in vm.networks")

@@ -16,7 +16,7 @@ mod tests;
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-use gantry_common::agent::{Acceleration, AgentError, Disk, Platform, VmSpec};
+use gantry_common::agent::{Acceleration, AgentError, Disk, Nic, Platform, VmSpec};
 
 pub use self::ownership::is_ours;
 use self::{boot::BootOrder, hardware::Hardware, xml::Element};
@@ -117,6 +117,20 @@ pub fn render_disk(disk: &Disk, platform: Platform, direct_io: bool) -> Result<S
     let hardware = Hardware::from(platform);
     validate::live_disk(disk, platform, hardware)?;
     write(&drives::disk(disk, hardware, direct_io))
+}
+
+/// The XML of one of the interfaces of `spec` for a domain that runs already.
+///
+/// # Errors
+/// The interface's network is not in `spec`.
+pub fn render_interface(spec: &VmSpec, nic: &Nic) -> Result<String, AgentError> {
+    write(&interfaces::plugged(spec, nic, Hardware::from(spec.platform))?)
+}
+
+/// The XML of a CD-ROM drive of a domain that runs already, with or without a disc in it.
+pub fn render_cdrom(disc: Option<&str>, target: &str, bus: &str) -> Result<String, AgentError> {
+    disc.map_or(Ok(()), validate::disc)?;
+    write(&drives::cdrom(disc, target, bus))
 }
 
 fn write(element: &Element) -> Result<String, AgentError> {

@@ -54,7 +54,7 @@ fn disk(number: u32) -> Disk {
 }
 
 fn cdrom(number: u32) -> Cdrom {
-    Cdrom { path: format!("/gantry_ps/iso/{number}.iso"), device_id: number }
+    Cdrom { path: Some(format!("/gantry_ps/iso/{number}.iso")), device_id: number }
 }
 
 fn spec(platform: Platform) -> VmSpec {
@@ -112,7 +112,7 @@ fn linux_with_several_disks_drives_and_interfaces() {
     let raw = Disk { format: ImageFormat::Raw, path: "/tmp/raw".into(), ..disk(7) };
     let spec = VmSpec {
         disks: vec![disk(0), raw, disk(2)],
-        cdroms: vec![cdrom(1), cdrom(0)],
+        cdroms: vec![cdrom(1), Cdrom { path: None, device_id: 0 }],
         nics: vec![nic(1), nic(0)],
         networks: vec![network(0, Some(9000)), network(1, None)],
         boot_order: vec![BootDevice::CdRom, BootDevice::Network, BootDevice::HardDisk],
@@ -178,7 +178,10 @@ fn an_unusable_argument_is_named() {
         ("vm.memoryBytes", VmSpec { memory_bytes: 0, ..usable.clone() }),
         ("vm.disks.path", VmSpec { disks: vec![Disk { path: "a/b".into(), ..disk(0) }], ..usable.clone() }),
         ("vm.disks.path", VmSpec { disks: vec![Disk { path: "/a\u{0}".into(), ..disk(0) }], ..usable.clone() }),
-        ("vm.cdroms.path", VmSpec { cdroms: vec![Cdrom { path: "/a\n".into(), device_id: 0 }], ..usable.clone() }),
+        (
+            "vm.cdroms.path",
+            VmSpec { cdroms: vec![Cdrom { path: Some("/a\n".into()), device_id: 0 }], ..usable.clone() },
+        ),
         ("vm.disks.deviceId", VmSpec { disks: vec![disk(0), disk(0)], ..usable.clone() }),
         ("vm.disks.deviceId", VmSpec { disks: vec![disk(4)], ..usable.clone() }),
         ("vm.disks", VmSpec { disks: (0..4).map(disk).collect(), cdroms: vec![cdrom(0)], ..usable.clone() }),

@@ -18,7 +18,10 @@ pub fn validate(spec: &VmSpec, hardware: Hardware) -> Result<(), AgentError> {
         return Err(AgentError::invalid("vm.memoryBytes", 0, "give the VM memory"));
     }
     spec.disks.iter().try_for_each(|disk| file_path("vm.disks.path", &disk.path))?;
-    spec.cdroms.iter().try_for_each(|drive| file_path("vm.cdroms.path", &drive.path))?;
+    spec.cdroms
+        .iter()
+        .filter_map(|drive| drive.path.as_ref())
+        .try_for_each(|path| file_path("vm.cdroms.path", path))?;
     unique("vm.disks.deviceId", spec.disks.iter().map(|disk| disk.device_id))?;
     unique("vm.cdroms.deviceId", spec.cdroms.iter().map(|drive| drive.device_id))?;
     unique("vm.nics.deviceId", spec.nics.iter().map(|nic| nic.device_id))?;
@@ -41,6 +44,11 @@ pub fn live_disk(disk: &Disk, platform: Platform, hardware: Hardware) -> Result<
         return Err(AgentError::invalid("platform", format!("{platform:?}"), remedy));
     }
     file_path("disk.path", &disk.path)
+}
+
+/// Checks the path of a disc.
+pub fn disc(path: &str) -> Result<(), AgentError> {
+    file_path("drives.path", path)
 }
 
 fn drives_fit(spec: &VmSpec, hardware: Hardware) -> Result<(), AgentError> {

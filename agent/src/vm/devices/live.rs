@@ -43,6 +43,12 @@ pub struct LiveDevice {
 
 /// Looks for the device in the VM's running domain. `None` where the device is not there; an error where the domain is not.
 pub async fn look_for(host: &Host, vm: VmUuid, name: &DeviceName) -> Result<Option<LiveDevice>, AgentError> {
+    let xml = live_xml(host, vm).await?;
+    find(&xml, name).map_err(|error| AgentError::Internal { reason: format!("the domain's XML: {error}") })
+}
+
+/// The running domain's XML.
+pub async fn live_xml(host: &Host, vm: VmUuid) -> Result<String, AgentError> {
     const OPERATION: &str = "virDomainGetXMLDesc";
     let xml = host
         .observer
@@ -52,10 +58,7 @@ pub async fn look_for(host: &Host, vm: VmUuid, name: &DeviceName) -> Result<Opti
             domain.get_xml_desc(0).map(Some).map_err(failed(OPERATION))
         })
         .await?;
-    let Some(xml) = xml else {
-        return Err(AgentError::NotFound { what: "running VM".into(), name: vm.to_string() });
-    };
-    find(&xml, name).map_err(|error| AgentError::Internal { reason: format!("the domain's XML: {error}") })
+    xml.ok_or_else(|| AgentError::NotFound { what: "running VM".into(), name: vm.to_string() })
 }
 
 fn find(xml: &str, name: &DeviceName) -> Result<Option<LiveDevice>, roxmltree::Error> {
@@ -101,7 +104,7 @@ fn child<'a>(device: Node<'a, 'a>, name: &str) -> Option<Node<'a, 'a>> {
     device.children().find(|child| child.has_tag_name(name))
 }
 
-fn attribute<'a>(device: Node<'a, 'a>, name: &str, attribute: &str) -> Option<&'a str> {
+pub fn attribute<'a>(device: Node<'a, 'a>, name: &str, attribute: &str) -> Option<&'a str> {
     child(device, name)?.attribute(attribute)
 }
 

@@ -5,10 +5,9 @@
 //! - an attachment that succeeds after its deadline is taken back ([`attach`]);
 //! - a device that the guest lets go of after [`detach`] gave up is put back ([`Removals`]).
 
-#![allow(dead_code, unused_imports, reason = "interfaces and CD-ROM drives are changed by the same functions as disks")]
-
 mod attach;
 mod detach;
+mod lists;
 mod live;
 mod removals;
 mod update;
@@ -16,7 +15,8 @@ mod update;
 pub use self::{
     attach::attach,
     detach::detach,
-    live::{DeviceName, LiveDevice, look_for},
+    lists::{cdroms, interfaces},
+    live::DeviceName,
     removals::{Removal, Removals, put_back},
     update::update,
 };

@@ -67,7 +67,6 @@ const PLANNED: &[&[Draft]] = &[
     ipsec::PLANNED,
     iscsi::PLANNED,
     l2_network::PLANNED,
-    l3_network::PLANNED,
     ldap::PLANNED,
     license::PLANNED,
     load_balancer::PLANNED,

@@ -1,7 +1,5 @@
 //! 3.1: settings of VM instances.
 
-use std::net::Ipv4Addr;
-
 use uuid::Uuid;
 
 use crate::{planned, secret::Secret};
@@ -117,26 +115,6 @@ planned! {
         uuid: Uuid;
         /// The devices, the first one first; the default order where it is left out: HardDisk, CdRom.
         boot_order: Option<Vec<String>>;
-    }
-
-    /// Sets the IP address of a VM instance on an L3 network.
-    SetVmStaticIp, "3.1.47", Put "/vm-instances/{vmInstanceUuid}/actions", Job; {
-        /// The VM instance.
-        vm_instance_uuid: Uuid;
-        /// The L3 network.
-        l3_network_uuid: Uuid;
-        /// The IP address.
-        ip: Ipv4Addr;
-    }
-
-    /// Gives the set IP address of a VM instance on an L3 network back.
-    DeleteVmStaticIp, "3.1.48", Delete "/vm-instances/{vmInstanceUuid}/static-ips", Job; {
-        /// The VM instance.
-        vm_instance_uuid: Uuid;
-        /// The L3 network.
-        l3_network_uuid: Uuid;
-        /// How dependents are treated.
-        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
     }
 
     /// Sets the high availability level of a VM instance.

@@ -7,16 +7,13 @@ use gantry_common::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{
-    super::{image_cache::wait_for_eviction, making::require},
-    run::cached_path,
-};
+use super::super::{image_cache::wait_for_eviction, making::require};
 use crate::{
     failure::Failure,
     job::{JobOperation, Run},
     resource::{Host, Image, Machine, PrimaryStorage},
     store::{CachePlace, Tx},
-    vm::image_copy,
+    vm::{cached_path, image_copy},
 };
 
 /// How an image gets into the cache of a primary storage on a host.

@@ -19,7 +19,7 @@ use super::{
     caching::Caching,
     plan::{VolumeDraft, draft_volume, forget_vm, make_nics},
     resize::take_over_choice,
-    run::{cached_path, set_off, set_state, start_on, stop_for_good},
+    run::{set_off, set_state, start_on, stop_for_good},
 };
 use crate::{
     cleanup::{Cleanup, clean_up},
@@ -30,7 +30,7 @@ use crate::{
     resource::{MediaStatus, MediaType, PrimaryStorage, VmInstance, VmInstanceState, Volume, VolumeType},
     store::Tx,
     tags::QEMU_GUEST_AGENT,
-    vm::{Place, place},
+    vm::{Disc, Place, cached_path, insert_disc, place},
     volume::NewVolume,
 };
 
@@ -207,6 +207,10 @@ fn record(
         }
     }
     put_tags::<VmInstance>(tx, uuid, &tags, &params.user_tags)?;
+    let is_iso = image.media_type == MediaType::Iso;
+    if is_iso {
+        insert_disc(tx, uuid, Disc { drive: 0, image: image.uuid })?;
+    }
     take_over_choice(tx, uuid, &blueprint.offering_tags)?;
     if let Some(group) = blueprint.tags.affinity_group {
         enroll(tx, group, uuid)?;
@@ -217,7 +221,6 @@ fn record(
     make_nics(tx, uuid, &params.l3_network_uuids, &blueprint.tags)?;
 
     let cache_path = cached_path(&storage, image);
-    let is_iso = image.media_type == MediaType::Iso;
     for (number, (device_id, disk_offering)) in (0..).zip(&blueprint.disk_offerings).enumerate() {
         let is_root = number == 0;
         let storage = storage_of(number)?;

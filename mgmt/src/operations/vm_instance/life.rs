@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{
     super::making::require,
     resize::promise_anew,
-    run::{iso_path, set_off, set_state, stop_mode},
+    run::{set_off, set_state, stop_mode},
 };
 use crate::{
     failure::Failure,
@@ -139,11 +139,7 @@ commands_a_running_vm!(RebootVmInstance, Command::Reboot, "restart the VM", rebo
 
 async fn reboot(run: &Run<RebootVmInstance>, host: HostUuid) -> Result<(), Failure> {
     let (uuid, settings) = (run.params.uuid, run.node.settings.now());
-    let look = move |tx: &Tx<'_>| {
-        let vm = require::<VmInstance>(tx, "uuid", uuid)?;
-        vm::spec(tx, &settings, uuid, iso_path(tx, &vm)?)
-    };
-    let spec = run.node.store.read(look).await?;
+    let spec = run.node.store.read(move |tx| vm::spec(tx, &settings, uuid)).await?;
     let mode = stop_mode(None, run.node.settings.now().vm_stop_grace);
     let seen = run.call(host, "reboot", RebootVm { vm: spec, mode }).await?;
     run.node.looks.note(host, &seen);

@@ -1,16 +1,21 @@
 //! 3.1: VM instances.
 
+mod attachable;
 mod blueprint;
 mod caching;
 mod capabilities;
 mod create;
 mod destroy;
+mod devices;
+mod isos;
 mod life;
+mod nics;
 mod plan;
 mod reimage;
 mod resize;
 mod run;
 mod start;
+mod static_ip;
 mod update;
 
 pub use blueprint::NewVm;
@@ -24,8 +29,6 @@ use gantry_common::{
 pub use run::{set_off, set_state};
 use serde_json::{Value, json};
 pub use start::demand as start_demand;
-
-pub use run::cached_path;
 
 use super::{changing::change, making::require};
 use crate::{
@@ -49,6 +52,15 @@ pub fn operations() -> Vec<Operation> {
         job::<destroy::DestroyVmInstance>(),
         job::<destroy::RecoverVmInstance>(),
         job::<destroy::ExpungeVmInstance>(),
+        job::<isos::AttachIsoToVmInstance>(),
+        job::<isos::DetachIsoFromVmInstance>(),
+        job::<nics::AttachL3NetworkToVm>(),
+        job::<nics::DetachL3NetworkFromVm>(),
+        job::<static_ip::SetVmStaticIp>(),
+        job::<static_ip::DeleteVmStaticIp>(),
+        sync::<attachable::GetCandidateIsoForAttachingVm>(),
+        sync::<attachable::GetCandidateVmForAttachingIso>(),
+        sync::<attachable::GetVmAttachableL3Network>(),
         change::<update::UpdateVmInstance>(),
         job::<resize::ChangeInstanceOffering>(),
         sync::<capabilities::GetVmCapabilities>(),

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use gantry_common::{
+    agent::TAP_PREFIX,
     error::ErrorKind,
     id::{HostUuid, ImageUuid, L3NetworkUuid, NicUuid, VmUuid, VolumeUuid},
     net::MacAddress,
@@ -12,9 +13,9 @@ use super::super::{affinity_group::expel, making::require, network_service::take
 use crate::{
     clock::Timestamp,
     failure::Failure,
-    resource::{AdminState, L3Network, MediaStatus, PrimaryStorage, VmNic, Volume, VolumeType},
+    resource::{AdminState, L3Network, MediaStatus, PrimaryStorage, UsedIp, VmInstance, VmNic, Volume, VolumeType},
     store::{SqlValue, Tx},
-    vm::VmTags,
+    vm::{self, VmTags},
     volume::{self, NewVolume},
 };
 
@@ -31,27 +32,9 @@ pub fn make_nics(tx: &Tx<'_>, vm: VmUuid, l3_networks: &[L3NetworkUuid], tags: &
     }
     for (device_id, l3_uuid) in (0..).zip(l3_networks) {
         let l3 = usable_l3(tx, *l3_uuid)?;
-        let name = l3.name.clone();
-        take_service_address(tx, l3)?;
-        let wanted = tags.static_ips.get(l3_uuid).copied();
-        let used = tx.take_address(*l3_uuid, wanted, &format!("VM {vm}"))?.ok_or_else(|| no_address(&name, wanted))?;
-        let uuid = NicUuid::random();
-        let now = Timestamp::now();
-        tx.insert(&VmNic {
-            uuid,
-            vm_instance_uuid: vm,
-            l3_network_uuid: *l3_uuid,
-            ip: used.ip,
-            mac: choose_mac(tx, tags.custom_macs.get(l3_uuid).copied())?,
-            netmask: used.netmask,
-            gateway: used.gateway,
-            meta_data: None,
-            device_id,
-            internal_name: format!("vnic{}", &uuid.to_string()[..11]),
-            used_ip_uuid: used.uuid,
-            create_date: now,
-            last_op_date: now,
-        })?;
+        let address =
+            NicAddress { ip: tags.static_ips.get(l3_uuid).copied(), mac: tags.custom_macs.get(l3_uuid).copied() };
+        make_nic(tx, vm, l3, device_id, &address)?;
     }
     Ok(())
 }
@@ -75,6 +58,65 @@ pub fn no_address(l3_network: &str, wanted: Option<Ipv4Addr>) -> Failure {
         None => format!("L3 network '{l3_network}' has no free address: add a range with AddIpRange"),
     };
     Failure::new(ErrorKind::NoAddress, details)
+}
+
+/// What is asked of a new interface's addresses.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NicAddress {
+    pub ip: Option<Ipv4Addr>,
+    pub mac: Option<MacAddress>,
+}
+
+/// Gives a VM an interface on an L3 network.
+pub fn make_nic(
+    tx: &Tx<'_>,
+    vm: VmUuid,
+    l3: L3Network,
+    device_id: u32,
+    address: &NicAddress,
+) -> Result<NicUuid, Failure> {
+    let (name, l3_uuid) = (l3.name.clone(), l3.uuid);
+    take_service_address(tx, l3)?;
+    let used = match address.ip {
+        Some(ip) => vm::take(tx, l3_uuid, ip, vm)?,
+        None => tx.take_address(l3_uuid, None, &vm::used_for(vm))?.ok_or_else(|| no_address(&name, None))?,
+    };
+    let uuid = NicUuid::random();
+    let now = Timestamp::now();
+    tx.insert(&VmNic {
+        uuid,
+        vm_instance_uuid: vm,
+        l3_network_uuid: l3_uuid,
+        ip: used.ip,
+        mac: choose_mac(tx, address.mac)?,
+        netmask: used.netmask,
+        gateway: used.gateway,
+        meta_data: None,
+        device_id,
+        internal_name: format!("{TAP_PREFIX}{}", &uuid.to_string()[..11]),
+        used_ip_uuid: used.uuid,
+        create_date: now,
+        last_op_date: now,
+    })?;
+    Ok(uuid)
+}
+
+/// Takes an interface from a VM, with its address and with what the VM's tags ask for on its network. The default route
+/// moves to the VM's next interface.
+pub fn forget_nic(tx: &Tx<'_>, nic: NicUuid) -> Result<(), Failure> {
+    let Some(nic) = tx.get::<VmNic>(nic)? else { return Ok(()) };
+    let mut vm = require::<VmInstance>(tx, "vmInstanceUuid", nic.vm_instance_uuid)?;
+    tx.delete::<VmNic>(nic.uuid)?;
+    tx.release_address(nic.used_ip_uuid)?;
+    vm::forget_wishes(tx, &vm, nic.l3_network_uuid)?;
+    if vm.default_l3_network_uuid == Some(nic.l3_network_uuid) {
+        let mut left = tx.find::<VmNic>(&[("vm_instance_uuid", vm.uuid.to_sql())])?;
+        left.sort_by_key(|nic| nic.device_id);
+        vm.default_l3_network_uuid = left.first().map(|next| next.l3_network_uuid);
+    }
+    vm.last_op_date = Timestamp::now();
+    tx.save(&vm)?;
+    Ok(())
 }
 
 /// How often a random address is drawn before giving up; two draws in a row are all but never taken.
@@ -122,11 +164,13 @@ pub fn forget_vm(tx: &Tx<'_>, vm: VmUuid) -> Result<(), Failure> {
         tx.delete::<VmNic>(nic.uuid)?;
         tx.release_address(nic.used_ip_uuid)?;
     }
+    // Those that are kept for its next start, too.
+    tx.delete_where::<UsedIp>(&[("used_for", vm::used_for(vm).to_sql())])?;
     for volume in tx.find::<Volume>(&of_vm)? {
         volume::release(tx, &volume)?;
         tx.delete::<Volume>(volume.uuid)?;
     }
-    Ok(tx.delete::<crate::resource::VmInstance>(vm)?)
+    Ok(tx.delete::<VmInstance>(vm)?)
 }
 
 /// A volume of a new VM, as its maker describes it.

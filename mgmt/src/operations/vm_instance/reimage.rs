@@ -11,7 +11,6 @@ use serde_json::Value;
 use super::{
     super::{making::require, volume_move::fresh_path},
     caching::Caching,
-    run::cached_path,
 };
 use crate::{
     cleanup::{Cleanup, clean_up, clean_up_some_time},
@@ -22,6 +21,7 @@ use crate::{
     query::inventory_reply,
     resource::{AdminState, Image, MediaStatus, MediaType, PrimaryStorage, VmInstance, VmInstanceState, Volume},
     store::{CachePlace, Tx},
+    vm::cached_path,
 };
 
 operation! {

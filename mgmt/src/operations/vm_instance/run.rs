@@ -14,27 +14,10 @@ use crate::{
     clock::Timestamp,
     failure::Failure,
     job::{JobOperation, Run},
-    resource::{
-        AdminState, ConnectionStatus, Host, Image, MediaType, PrimaryStorage, VmInstance, VmInstanceState, Volume,
-    },
+    resource::{AdminState, ConnectionStatus, Host, PrimaryStorage, VmInstance, VmInstanceState, Volume},
     store::{SqlValue, Tx},
     vm,
 };
-
-/// Where an image stands in a primary storage's cache.
-pub fn cached_path(storage: &PrimaryStorage, image: &Image) -> String {
-    format!("{}/imagecache/template/{uuid}/{uuid}.{}", storage.url, image.format, uuid = image.uuid)
-}
-
-/// The disc in the drive of a VM that was made from an ISO image.
-pub fn iso_path(tx: &Tx<'_>, vm: &VmInstance) -> Result<Option<String>, Failure> {
-    let Some(image) = tx.get::<Image>(vm.image_uuid)?.filter(|image| image.media_type == MediaType::Iso) else {
-        return Ok(None);
-    };
-    let root = vm.root_volume_uuid.map(|uuid| require::<Volume>(tx, "rootVolumeUuid", uuid)).transpose()?;
-    let Some(storage) = root.and_then(|root| root.primary_storage_uuid) else { return Ok(None) };
-    Ok(Some(cached_path(&require::<PrimaryStorage>(tx, "primaryStorageUuid", storage)?, &image)))
-}
 
 /// Refuses a VM that has a volume on a storage in maintenance.
 pub fn require_storages_in_service(tx: &Tx<'_>, vm: &VmInstance) -> Result<(), Failure> {
@@ -55,14 +38,7 @@ pub fn require_storages_in_service(tx: &Tx<'_>, vm: &VmInstance) -> Result<(), F
 /// Starts a VM on a host.
 pub async fn start_on<O: JobOperation>(run: &Run<O>, uuid: VmUuid, host: HostUuid) -> Result<(), Failure> {
     let settings = run.node.settings.now();
-    let spec = run
-        .node
-        .store
-        .read(move |tx| {
-            let vm = require::<VmInstance>(tx, "uuid", uuid)?;
-            vm::spec(tx, &settings, uuid, iso_path(tx, &vm)?)
-        })
-        .await?;
+    let spec = run.node.store.read(move |tx| vm::spec(tx, &settings, uuid)).await?;
     let seen = run.call(host, "start", StartVm { vm: spec }).await?;
     run.node.looks.note(host, &seen);
     match seen.state {

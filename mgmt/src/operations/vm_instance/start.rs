@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{
     super::making::require,
+    caching::Caching,
     run::{require_storages_in_service, set_state, start_on, stop_for_good},
 };
 use crate::{
@@ -19,9 +20,11 @@ use crate::{
     operation,
     operations::refuse_while_read,
     query::inventory_reply,
-    resource::{Host, L3Network, VmInstance, VmInstanceState, VmNic, Volume},
+    resource::{Host, Image, L3Network, VmInstance, VmInstanceState, VmNic, Volume},
     store::{RowKey, SqlValue, Tx},
-    vm::{Admission, Affinity, Choice, Command, Demand, Target, admit_vm, apply_static_ips, place},
+    vm::{
+        Admission, Affinity, Choice, Command, Demand, Target, admit_vm, disc_storage, discs, place, settle_static_ips,
+    },
 };
 
 operation! {
@@ -41,6 +44,9 @@ operation! {
 pub struct Starting {
     host: Option<HostUuid>,
     before: Option<VmInstanceState>,
+    /// What is in its drives and not on that host yet.
+    #[serde(default)]
+    discs: Vec<Caching>,
 }
 
 impl JobOperation for StartVmInstance {
@@ -60,6 +66,15 @@ impl JobOperation for StartVmInstance {
                 tx.save(&vm)?;
                 Ok(())
             }),
+            Step::remote("bring its discs to the host", |mut run: Run<Self>| async move {
+                let mut discs = std::mem::take(&mut run.state.discs);
+                for disc in &mut discs {
+                    disc.bring(&run).await?;
+                }
+                run.state.discs = discs;
+                Ok(run.state)
+            }),
+            Step::record("note the cached images", |tx, run| run.state.discs.iter().try_for_each(|disc| disc.note(tx))),
             Step::remote("start the VM", |run: Run<Self>| async move {
                 if let Some(host) = run.state.host {
                     start_on(&run, run.params.uuid, host).await?;
@@ -91,7 +106,7 @@ fn choose(tx: &Tx<'_>, run: &mut Recording<'_, StartVmInstance>) -> Result<(), F
         Admission::Done => return Ok(()),
         Admission::Go(during) => during,
     };
-    apply_static_ips(tx, vm.uuid)?;
+    settle_static_ips(tx, &vm)?;
     for volume in tx.find::<Volume>(&[("vm_instance_uuid", vm.uuid.to_sql())])? {
         refuse_while_read(tx, &volume)?;
     }
@@ -101,6 +116,7 @@ fn choose(tx: &Tx<'_>, run: &mut Recording<'_, StartVmInstance>) -> Result<(), F
         return Err(Failure::new(ErrorKind::NoHostCapacity, "the chosen host's capacity was promised to another VM"));
     }
     require_storages(tx, &vm, chosen.cluster)?;
+    run.state.discs = missing_discs(tx, &vm, chosen.host)?;
     run.state.host = Some(chosen.host);
     run.state.before = Some(vm.state);
     vm.host_uuid = Some(chosen.host);
@@ -108,6 +124,18 @@ fn choose(tx: &Tx<'_>, run: &mut Recording<'_, StartVmInstance>) -> Result<(), F
     vm.state = during;
     tx.save(&vm)?;
     Ok(())
+}
+
+/// How the discs get to the host that are in a VM's drives and not in the host's cache.
+fn missing_discs(tx: &Tx<'_>, vm: &VmInstance, host: HostUuid) -> Result<Vec<Caching>, Failure> {
+    let mut missing = Vec::new();
+    for disc in discs(tx, vm.uuid)? {
+        let storage = disc_storage(tx, vm)?;
+        if !tx.is_cached(disc.image, storage.uuid, host)? {
+            missing.push(Caching::plan(tx, &require::<Image>(tx, "isoUuid", disc.image)?, &storage, host)?);
+        }
+    }
+    Ok(missing)
 }
 
 /// The cluster must be on the primary storages of the VM's volumes.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{
     super::{
         making::{made, make, put_tags, readable_name, require},
-        vm_instance::{Caching, cached_path},
+        vm_instance::Caching,
     },
     create::{Making, delete_file, forget, make_file, new_data_volume, note_made},
 };
@@ -20,6 +20,7 @@ use crate::{
     operation,
     resource::{AdminState, Host, Image, MediaStatus, MediaType, PrimaryStorage, Volume},
     store::Tx,
+    vm::cached_path,
     volume::{require_room, settle},
 };
 

@@ -138,6 +138,7 @@ impl World {
             last_op_date: NOW,
             mtu: None,
             service_address: None,
+            router_interface_ip: None,
         })
         .unwrap();
         tx.insert(&IpRange {

@@ -273,6 +273,8 @@ impl Case {
         let state = |enabled: bool| if enabled { AdminState::Enabled } else { AdminState::Disabled };
         let status = |connected| if connected { ConnectionStatus::Connected } else { ConnectionStatus::Disconnected };
         let image = Image {
+            export_md5_sum: None,
+            export_url: None,
             uuid: ImageUuid::random(),
             name: "image".to_owned(),
             description: None,
@@ -319,6 +321,7 @@ impl Case {
         })
         .unwrap();
         tx.insert(&ImageBackupStorageRef {
+            export_url: None,
             image_uuid: placed.image.uuid,
             backup_storage_uuid: backup,
             install_path: text(),
