@@ -124,7 +124,6 @@ pub fn all() -> Vec<Operation> {
         ip_address::operations(),
         network_service::operations(),
         vm_instance::operations(),
-        candidates::operations(),
         affinity_group::operations(),
         volume::operations(),
         console::operations(),
