@@ -32,7 +32,6 @@ struct Pass {
     round: Round,
 }
 
-const PASSES: [Pass; 10] = [
 const PASSES: [Pass; 11] = [
     Pass {
         name: "removing expired sessions",
