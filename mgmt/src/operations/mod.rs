@@ -61,9 +61,7 @@ pub(crate) use image::ExpungeImage;
 pub(crate) use image_cache::{Unneeded, clean_up_cache};
 pub(crate) use image_template::refuse_while_read;
 pub(crate) use making::require;
-pub(crate) use network_service::take_service_address;
-pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES};
-pub(crate) use vm_instance::ExpungeVmInstance;
+pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES, take_service_address};
 pub(crate) use vm_instance::{ExpungeVmInstance, set_off, set_state};
 pub(crate) use volume::ExpungeDataVolume;
 
@@ -85,6 +83,7 @@ pub fn all() -> Vec<Operation> {
         jobs::operations(),
         long_job::operations(),
         zone::operations(),
+        candidates::operations(),
         cluster::operations(),
         cluster_upgrade::operations(),
         host::operations(),
@@ -117,6 +116,7 @@ pub fn all() -> Vec<Operation> {
         ip_address::operations(),
         network_service::operations(),
         vm_instance::operations(),
+        candidates::operations(),
         affinity_group::operations(),
         volume::operations(),
         console::operations(),
