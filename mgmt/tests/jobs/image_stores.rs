@@ -82,8 +82,8 @@ async fn an_images_size_is_read_from_its_file_and_its_guest_agent_is_a_tag() {
         assert_eq!(site.client.run(&call).await.0, 200);
         assert_eq!(site.client.get(&qga).await, (200, json!({ "uuid": image, "enable": enable })));
         let tags = site.client.query(&format!("/system-tags?q=resourceUuid={image}")).await;
-        let tags: Vec<&Value> = tags.iter().map(|tag| &tag["tag"]).collect();
-        assert_eq!(tags, if enable { vec![&json!("qemuga")] } else { vec![] });
+        let tags: Vec<&str> = tags.iter().filter_map(|tag| tag["tag"].as_str()).collect();
+        assert_eq!(tags, if enable { vec!["qemuga"] } else { vec![] });
     }
 
     std::fs::remove_file(&file).unwrap();
