@@ -312,6 +312,7 @@ fn networks(
             last_op_date: now,
             mtu: None,
             service_address: None,
+            router_interface_ip: None,
         })?;
         tx.insert(&L3NetworkDns { l3_network_uuid: uuid, dns: Ipv4Addr::new(8, 8, 8, 8) })?;
         if *has_services {
