@@ -1,6 +1,8 @@
 //! The operations, by the chapters of the published reference: each file holds declarations with their handlers.
 
+mod account;
 mod affinity_group;
+mod audit;
 mod backup_storage;
 mod candidates;
 mod catalogue;
@@ -42,6 +44,7 @@ mod making;
 mod management_node;
 mod network_service;
 mod notification;
+mod ownership;
 mod planned;
 mod primary_storage;
 mod router_interface;
@@ -61,8 +64,7 @@ pub(crate) use image::ExpungeImage;
 pub(crate) use image_cache::{Unneeded, clean_up_cache};
 pub(crate) use image_template::refuse_while_read;
 pub(crate) use making::require;
-pub(crate) use network_service::take_service_address;
-pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES};
+pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES, take_service_address};
 pub(crate) use vm_instance::{ExpungeVmInstance, set_off, set_state};
 pub(crate) use volume::ExpungeDataVolume;
 
@@ -77,6 +79,9 @@ use crate::{
 pub fn all() -> Vec<Operation> {
     [
         login::operations(),
+        account::operations(),
+        ownership::operations(),
+        audit::operations(),
         management_node::operations(),
         global_config::operations(),
         notification::operations(),
@@ -84,6 +89,7 @@ pub fn all() -> Vec<Operation> {
         jobs::operations(),
         long_job::operations(),
         zone::operations(),
+        candidates::operations(),
         cluster::operations(),
         cluster_upgrade::operations(),
         host::operations(),

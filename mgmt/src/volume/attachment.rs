@@ -9,7 +9,7 @@ use gantry_common::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{VolumeAdmission, VolumeCommand, admit_volume, require_room};
+use super::{VolumeAdmission, VolumeCommand, admit_volume, choose_storage};
 use crate::{
     failure::Failure,
     operations::require,
@@ -68,9 +68,9 @@ pub fn admit_attachment(
             None
         }
         None => {
-            let storage = require::<PrimaryStorage>(tx, "primaryStorageUuid", storage)?;
-            require_room(tx, settings, &storage, &require::<Host>(tx, "hostUuid", host)?, volume.size)?;
-            Some((storage.uuid, host))
+            // Beside the root volume, if that can be.
+            let at = require::<Host>(tx, "hostUuid", host)?;
+            Some((choose_storage(tx, settings, volume, storage, &at)?, host))
         }
     };
     Ok(Attachment { device_id, live_on, home })

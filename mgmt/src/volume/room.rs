@@ -1,13 +1,62 @@
 //! Whether a storage can take a volume on a host.
 
-use gantry_common::error::ErrorKind;
+use gantry_common::{
+    error::ErrorKind,
+    id::{DiskOfferingUuid, PrimaryStorageUuid},
+};
 
 use crate::{
     failure::Failure,
-    resource::{AdminState, ConnectionStatus, Host, PrimaryStorage, PrimaryStorageClusterRef},
+    operations::require,
+    resource::{
+        AdminState, ConnectionStatus, DiskOffering, Host, PrimaryStorage, PrimaryStorageClusterRef, UserTag, Volume,
+    },
     settings::Values,
     store::{SqlValue, Tx},
+    vm::StorageRule,
 };
+
+/// Refuses, with the reason, a storage on which volumes of that disk offering must not be.
+pub fn require_allowed(
+    tx: &Tx<'_>,
+    offering: Option<DiskOfferingUuid>,
+    storage: &PrimaryStorage,
+) -> Result<(), Failure> {
+    let Some(offering) = offering.map(|uuid| tx.get::<DiskOffering>(uuid)).transpose()?.flatten() else {
+        return Ok(());
+    };
+    let tags = tx.find::<UserTag>(&[("resource_uuid", storage.uuid.to_string().to_sql())])?;
+    let tags: Vec<String> = tags.into_iter().map(|tag| tag.tag).collect();
+    match StorageRule::of_disk_offering(tx, &offering)?.refuse(storage, &tags) {
+        Some(reason) => Err(Failure::new(ErrorKind::StateForbids, reason)),
+        None => Ok(()),
+    }
+}
+
+/// A storage of the host for a volume that has no file yet: the wished one, else another that its offering allows.
+pub fn choose_storage(
+    tx: &Tx<'_>,
+    settings: &Values,
+    volume: &Volume,
+    wished: PrimaryStorageUuid,
+    host: &Host,
+) -> Result<PrimaryStorageUuid, Failure> {
+    let links = tx.find::<PrimaryStorageClusterRef>(&[("cluster_uuid", host.cluster_uuid.to_sql())])?;
+    let others = links.into_iter().map(|link| link.primary_storage_uuid).filter(|other| *other != wished);
+    let mut refusals = Vec::new();
+    for uuid in std::iter::once(wished).chain(others) {
+        let storage = require::<PrimaryStorage>(tx, "primaryStorageUuid", uuid)?;
+        let fit = require_allowed(tx, volume.disk_offering_uuid, &storage)
+            .and_then(|()| require_room(tx, settings, &storage, host, volume.size));
+        match fit {
+            Ok(()) => return Ok(uuid),
+            Err(refusal) => refusals.push(refusal),
+        }
+    }
+    let kind = refusals.first().map_or(ErrorKind::NoStorageCapacity, |first| first.kind);
+    let details: Vec<String> = refusals.into_iter().map(|refusal| refusal.details).collect();
+    Err(Failure::new(kind, details.join("; ")))
+}
 
 /// Refuses, with the reason, a storage that cannot take so many more bytes on that host.
 pub fn require_room(

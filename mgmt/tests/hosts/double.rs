@@ -325,6 +325,8 @@ macro_rules! double {
 
             async fn set_discs(&self, _: Call, _: SetDiscs) -> Result<(), AgentError> {
                 Ok(())
+            }
+
             async fn stop_vm(&self, _: Call, command: StopVm) -> Result<Observation, AgentError> {
                 self.remove(Thing::Domain(command.vm), "stop_vm").await?;
                 let observation = Observation { vm: command.vm, state: VmState::Absent, revision: 1 };

@@ -16,7 +16,7 @@ pub use self::{
     attach::attach,
     detach::detach,
     lists::{cdroms, interfaces},
-    live::DeviceName,
+    live::{DeviceName, look_for},
     removals::{Removal, Removals, put_back},
     update::update,
 };

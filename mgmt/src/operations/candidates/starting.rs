@@ -1,6 +1,6 @@
 //! 3.1.46: where a VM that is off can be started.
 
-use gantry_common::id::VmUuid;
+use gantry_common::{error::ErrorKind, id::VmUuid};
 use serde_json::{Value, json};
 
 use super::{super::making::require, Exclusion, destinations::Destinations};
@@ -9,7 +9,7 @@ use crate::{
     failure::Failure,
     operation,
     operations::vm_instance,
-    resource::VmInstance,
+    resource::{Host, VmInstance},
     store::Tx,
     vm::{Admission, Affinity, Command, Target, VmTags, admit_vm, check_static_ips, survey},
 };
@@ -44,8 +44,19 @@ impl GetVmStartingCandidateClustersHosts {
             demand.affinity = Affinity::of_group(tx, group, Some(vm.uuid))?;
         }
         let survey = survey(tx, &demand)?;
-        let found = Destinations::of(tx, &survey.places)?;
-        let details: Vec<Exclusion> = survey.refusals.iter().map(Exclusion::from).collect();
+        let mut details: Vec<Exclusion> = survey.refusals.iter().map(Exclusion::from).collect();
+        let mut places = Vec::new();
+        for place in survey.places {
+            match vm_instance::discs_to_bring(tx, &vm, &place) {
+                Ok(_) => places.push(place),
+                Err(failure) if failure.kind == ErrorKind::Internal => return Err(failure),
+                Err(failure) => {
+                    let name = require::<Host>(tx, "hostUuid", place.host)?.name;
+                    details.push(Exclusion::new(place.host, name, failure.details));
+                }
+            }
+        }
+        let found = Destinations::of(tx, &places)?;
         Ok(json!({ "hosts": found.hosts, "clusters": found.clusters, "details": details }))
     }
 }

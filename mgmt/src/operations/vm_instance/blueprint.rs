@@ -198,7 +198,5 @@ fn volume_of(tx: &Tx<'_>, parameter: &str, uuid: DiskOfferingUuid) -> Result<Vol
         let details = format!("disk offering '{}' is {}: enable it or use another one", offering.name, offering.state);
         return Err(Failure::new(ErrorKind::StateForbids, details));
     }
-    let tags = tx.system_tags(&uuid.to_string())?;
-    let rule = StorageRule::default().and_strategy(&offering.allocator_strategy).and_tags(&tags, "the disk offering");
-    Ok(VolumeDemand { bytes: offering.disk_size, rule })
+    Ok(VolumeDemand { bytes: offering.disk_size, rule: StorageRule::of_disk_offering(tx, &offering)? })
 }

@@ -28,7 +28,7 @@ use gantry_common::{
 };
 pub use run::{set_off, set_state};
 use serde_json::{Value, json};
-pub use start::demand as start_demand;
+pub use start::{demand as start_demand, discs_to_bring};
 
 use super::{changing::change, making::require};
 use crate::{

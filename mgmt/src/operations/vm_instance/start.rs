@@ -23,7 +23,8 @@ use crate::{
     resource::{Host, Image, L3Network, VmInstance, VmInstanceState, VmNic, Volume},
     store::{RowKey, SqlValue, Tx},
     vm::{
-        Admission, Affinity, Choice, Command, Demand, Target, admit_vm, disc_storage, discs, place, settle_static_ips,
+        Admission, Affinity, Choice, Command, Demand, Place, Target, admit_vm, disc_storage, discs, place,
+        settle_static_ips,
     },
 };
 
@@ -107,16 +108,12 @@ fn choose(tx: &Tx<'_>, run: &mut Recording<'_, StartVmInstance>) -> Result<(), F
         Admission::Go(during) => during,
     };
     settle_static_ips(tx, &vm)?;
-    for volume in tx.find::<Volume>(&[("vm_instance_uuid", vm.uuid.to_sql())])? {
-        refuse_while_read(tx, &volume)?;
-    }
     let demand = demand(tx, &vm, asked_target(tx, &vm, params)?)?;
     let chosen = place(tx, &demand)?;
     if !tx.allocate_host(chosen.host, vm.uuid, vm.cpu_num, vm.memory_size)? {
         return Err(Failure::new(ErrorKind::NoHostCapacity, "the chosen host's capacity was promised to another VM"));
     }
-    require_storages(tx, &vm, chosen.cluster)?;
-    run.state.discs = missing_discs(tx, &vm, chosen.host)?;
+    run.state.discs = discs_to_bring(tx, &vm, &chosen)?;
     run.state.host = Some(chosen.host);
     run.state.before = Some(vm.state);
     vm.host_uuid = Some(chosen.host);
@@ -124,6 +121,12 @@ fn choose(tx: &Tx<'_>, run: &mut Recording<'_, StartVmInstance>) -> Result<(), F
     vm.state = during;
     tx.save(&vm)?;
     Ok(())
+}
+
+/// The discs that a place lacks, or why the VM cannot be started there after all.
+pub fn discs_to_bring(tx: &Tx<'_>, vm: &VmInstance, place: &Place) -> Result<Vec<Caching>, Failure> {
+    require_storages(tx, vm, place.cluster)?;
+    missing_discs(tx, vm, place.host)
 }
 
 /// How the discs get to the host that are in a VM's drives and not in the host's cache.
@@ -175,9 +178,12 @@ fn home(tx: &Tx<'_>, vm: &VmInstance) -> Result<Option<Host>, Failure> {
     root.and_then(|root| root.host_uuid).map(|host| require::<Host>(tx, "hostUuid", host)).transpose()
 }
 
-/// What a VM that is off needs of the host it is started on.
+/// What a VM that is off needs of the host it is started on, where nothing but a host is missing.
 pub fn demand(tx: &Tx<'_>, vm: &VmInstance, target: Target) -> Result<Demand, Failure> {
     require_storages_in_service(tx, vm)?;
+    for volume in tx.find::<Volume>(&[("vm_instance_uuid", vm.uuid.to_sql())])? {
+        refuse_while_read(tx, &volume)?;
+    }
     let mut l2_networks = HashSet::new();
     for nic in tx.find::<VmNic>(&[("vm_instance_uuid", vm.uuid.to_sql())])? {
         l2_networks.insert(require::<L3Network>(tx, "l3NetworkUuid", nic.l3_network_uuid)?.l2_network_uuid);

@@ -18,7 +18,7 @@ use crate::{
     resource::{AdminState, DiskOffering, Host, MediaStatus, PrimaryStorage, Volume, VolumeType},
     store::Tx,
     tags::LOCAL_STORAGE_HOST,
-    volume::{NewVolume, release, require_room, settle},
+    volume::{NewVolume, release, require_allowed, require_room, settle},
 };
 
 operation! {
@@ -106,6 +106,7 @@ fn record(tx: &Tx<'_>, run: &mut Recording<'_, CreateDataVolume>) -> Result<(), 
             let storage = require::<PrimaryStorage>(tx, "primaryStorageUuid", storage)?;
             let host = host.parse().map_err(|_| Failure::argument("systemTags", host, "a host's uuid is needed"))?;
             let host = require::<Host>(tx, "systemTags", host)?;
+            require_allowed(tx, volume.disk_offering_uuid, &storage)?;
             require_room(tx, &run.node.settings.now(), &storage, &host, volume.size)?;
             run.state.file = Some(settle(tx, &mut volume, &storage, host.uuid, run.account_uuid, None)?);
             run.state.host = Some(host.uuid);

@@ -7,7 +7,7 @@ use std::{
 
 use gantry_common::id::{ClusterUuid, HostUuid, PrimaryStorageUuid, ZoneUuid};
 
-use super::{Demand, LOCAL_STORAGE, StorageRule, Target, VolumeDemand, image_copy};
+use super::{Demand, StorageRule, Target, VolumeDemand, image_copy};
 use crate::{
     failure::Failure,
     resource::{
@@ -279,27 +279,15 @@ impl StorageView {
         taken: u64,
         threshold: f64,
     ) -> Result<u64, Unfit> {
-        let name = &self.storage.name;
-        if let Some((wanted, who)) = volume.rule.only.iter().find(|(wanted, _)| *wanted != self.storage.uuid) {
-            let reason = format!("primary storage '{name}' is not {wanted}, the one that {who} names");
+        if let Some(reason) = volume.rule.refuse(&self.storage, &self.user_tags) {
             return Err(Unfit::NotAskedFor(reason));
         }
-        if let Some(missing) = volume.rule.required_tags.iter().find(|tag| !self.user_tags.contains(tag)) {
-            let reason = format!("primary storage '{name}' has no user tag '{missing}', which the offering requires");
-            return Err(Unfit::NotAskedFor(reason));
-        }
-        self.has_room(volume.rule.local, host, needed, taken, threshold).map_err(Unfit::Because)
+        self.has_room(host, needed, taken, threshold).map_err(Unfit::Because)
     }
 
-    fn has_room(&self, local: bool, host: HostUuid, needed: u64, taken: u64, threshold: f64) -> Result<u64, String> {
+    fn has_room(&self, host: HostUuid, needed: u64, taken: u64, threshold: f64) -> Result<u64, String> {
         let StorageView { storage, .. } = self;
         let name = &storage.name;
-        if local && storage.kind != LOCAL_STORAGE {
-            return Err(format!(
-                "primary storage '{name}' is a {} and the disk offering takes local storage",
-                storage.kind
-            ));
-        }
         if storage.state != AdminState::Enabled {
             return Err(format!("primary storage '{name}' is {}", storage.state));
         }

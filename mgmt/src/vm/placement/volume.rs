@@ -2,7 +2,11 @@
 
 use gantry_common::id::PrimaryStorageUuid;
 
-use crate::failure::Failure;
+use crate::{
+    failure::Failure,
+    resource::{DiskOffering, PrimaryStorage},
+    store::Tx,
+};
 
 /// A volume that is to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +74,26 @@ impl StorageRule {
     pub fn and_strategy(mut self, strategy: &str) -> Self {
         self.local |= strategy == LOCAL_STORAGE_STRATEGY;
         self
+    }
+
+    /// Why a volume must not be on a storage with these user tags.
+    pub fn refuse(&self, storage: &PrimaryStorage, user_tags: &[String]) -> Option<String> {
+        let name = &storage.name;
+        if let Some((wanted, who)) = self.only.iter().find(|(wanted, _)| *wanted != storage.uuid) {
+            return Some(format!("primary storage '{name}' is not {wanted}, the one that {who} names"));
+        }
+        if let Some(missing) = self.required_tags.iter().find(|tag| !user_tags.contains(tag)) {
+            return Some(format!("primary storage '{name}' has no user tag '{missing}', which the offering requires"));
+        }
+        (self.local && storage.kind != LOCAL_STORAGE).then(|| {
+            format!("primary storage '{name}' is a {} and the disk offering takes local storage", storage.kind)
+        })
+    }
+
+    /// What a disk offering asks for.
+    pub fn of_disk_offering(tx: &Tx<'_>, offering: &DiskOffering) -> Result<Self, Failure> {
+        let tags = tx.system_tags(&offering.uuid.to_string())?;
+        Ok(Self::default().and_strategy(&offering.allocator_strategy).and_tags(&tags, "the disk offering"))
     }
 
     /// Narrows it to one storage.
