@@ -298,7 +298,6 @@ fn networks(
         let Some((l2, zone_uuid, on)) = pick(&nets.l2s, *l2) else { continue };
         let uuid: L3NetworkUuid = built.id();
         tx.insert(&L3Network {
-            router_interface_ip: None,
             uuid,
             name: text("l3"),
             description: None,
