@@ -8,7 +8,10 @@ use crate::resource;
 
 /// Columns that look like references and are none: what they name may be of any kind, or is no resource.
 const NO_REFERENCES: &[(&str, &str)] = &[
+    ("AccountResourceRef", "resource_uuid"),
+    ("AuditedCall", "job_uuid"),
     ("Notification", "resource_uuid"),
+    ("SharedResource", "resource_uuid"),
     ("SystemTag", "resource_uuid"),
     ("UserTag", "resource_uuid"),
     ("LongJob", "target_resource_uuid"),

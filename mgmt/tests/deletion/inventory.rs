@@ -298,7 +298,6 @@ fn networks(
         let Some((l2, zone_uuid, on)) = pick(&nets.l2s, *l2) else { continue };
         let uuid: L3NetworkUuid = built.id();
         tx.insert(&L3Network {
-            router_interface_ip: None,
             uuid,
             name: text("l3"),
             description: None,
@@ -313,6 +312,7 @@ fn networks(
             last_op_date: now,
             mtu: None,
             service_address: None,
+            router_interface_ip: None,
         })?;
         tx.insert(&L3NetworkDns { l3_network_uuid: uuid, dns: Ipv4Addr::new(8, 8, 8, 8) })?;
         if *has_services {
