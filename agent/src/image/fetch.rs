@@ -21,7 +21,7 @@ enum Found {
     /// The image itself.
     Image(FetchedImage),
     /// Nothing; a place was made, and killed attempts may have left something to go on from.
-    Nothing(Sink, Vec<File>),
+    Nothing(Box<Sink>, Vec<File>),
 }
 
 /// See [`super::Images::fetch_image`].
@@ -44,7 +44,7 @@ pub(crate) async fn fetch(
     let (asked, operation) = (command.clone(), call.operation);
     let (sink, leftovers) = match blocking(move || begin(&target, &asked, operation)).await? {
         Found::Image(fetched) => return Ok(fetched),
-        Found::Nothing(sink, leftovers) => (sink, leftovers),
+        Found::Nothing(sink, leftovers) => (*sink, leftovers),
     };
     let (arrived, traffic) = bring(&peers, &command, sink, leftovers, &call).await?;
     arrived.digests.verify(&command.source_path, &digest)?;
@@ -72,7 +72,7 @@ fn begin(
     // Opened before they are removed: what is in them need not travel again.
     let leftovers = open_parts(target)?;
     let part = PartFile::create(target, operation)?;
-    Ok(Found::Nothing(Sink::new(part, Digests::for_expected(None)).in_chunks(), leftovers))
+    Ok(Found::Nothing(Box::new(Sink::new(part, Digests::for_expected(None)).in_chunks()), leftovers))
 }
 
 async fn bring(

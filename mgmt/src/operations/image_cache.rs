@@ -145,7 +145,7 @@ async fn find(
             let with_orphans = tx.hosts_with_orphaned_images(storage.uuid)?;
             hosts.retain(|host| with_orphans.contains(host));
         }
-        Ok::<_, Failure>((storage.url.clone(), hosts))
+        Ok::<_, Failure>((storage.url, hosts))
     };
     let (root, hosts) = node.store.read(look).await?;
     let (mut found, mut failed) = (Vec::new(), Vec::new());

@@ -88,14 +88,14 @@ pub fn admit_standing(standing: Standing, command: VolumeCommand) -> Result<Volu
         if allowed.contains(&standing.status) { Ok(Go) } else { Err(Refusal::Status(allowed)) }
     };
     match command {
-        VolumeCommand::Grow | VolumeCommand::Measure => return is_one_of(&[Ready]),
-        _ if standing.kind == VolumeType::Root => return Err(Refusal::IsRoot),
+        VolumeCommand::Grow | VolumeCommand::Measure => is_one_of(&[Ready]),
+        _ if standing.kind == VolumeType::Root => Err(Refusal::IsRoot),
         VolumeCommand::Attach => {
             if standing.is_attached {
                 return Err(Refusal::IsAttached);
             }
             let admission = is_one_of(&[Ready, NotInstantiated])?;
-            return if standing.is_enabled { Ok(admission) } else { Err(Refusal::IsDisabled) };
+            if standing.is_enabled { Ok(admission) } else { Err(Refusal::IsDisabled) }
         }
         VolumeCommand::Detach if !standing.is_attached => Ok(Done),
         VolumeCommand::Detach => is_one_of(&[Ready]),

@@ -63,14 +63,14 @@ impl Inventory {
 
     fn rows(&self, table: &str) -> BTreeSet<String> {
         let mut statement = self.connection.prepare(&format!("SELECT * FROM {table}")).unwrap();
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut rows = statement.query([]).unwrap();
         let mut found = BTreeSet::new();
         while let Some(row) = rows.next().unwrap() {
             let fields = names
                 .iter()
                 .enumerate()
-                .filter(|(_, name)| !UNSTEADY.contains(&name.as_str()) && !(table == "used_ip" && *name == "uuid"));
+                .filter(|(_, name)| !(UNSTEADY.contains(&name.as_str()) || table == "used_ip" && *name == "uuid"));
             let texts: Vec<String> =
                 fields.map(|(index, name)| format!("{name}={:?}", row.get::<_, Value>(index).unwrap())).collect();
             found.insert(texts.join(" "));

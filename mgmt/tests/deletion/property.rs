@@ -88,7 +88,7 @@ impl Bench {
 
     /// Nothing is on a machine that the inventory does not know, and nothing is missing.
     fn hosts_are_right(&self, away: [bool; MACHINES]) {
-        for index in 0..MACHINES {
+        for (index, is_away) in away.into_iter().enumerate() {
             let (machine, look) = (self.hosts.agents[index].host, &self.hosts);
             // What agents say of VMs is taken in after the job's end, and a farewell's last word as well.
             let right = |life: &Life| {
@@ -98,7 +98,7 @@ impl Bench {
                 wanted.retain(|thing| !matches!(thing, Thing::Network(_)) || has.contains(thing));
                 (has == wanted).then_some(()).ok_or((has, wanted))
             };
-            if self.inventory.count("SELECT count(*) FROM gc_job WHERE status <> 'Done'") > 0 && away[index] {
+            if self.inventory.count("SELECT count(*) FROM gc_job WHERE status <> 'Done'") > 0 && is_away {
                 continue;
             }
             let begun = std::time::Instant::now();
