@@ -83,7 +83,7 @@ async fn an_images_size_is_read_from_its_file_and_its_guest_agent_is_a_tag() {
         assert_eq!(site.client.get(&qga).await, (200, json!({ "uuid": image, "enable": enable })));
         let tags = site.client.query(&format!("/system-tags?q=resourceUuid={image}")).await;
         let tags: Vec<&Value> = tags.iter().map(|tag| &tag["tag"]).collect();
-        assert_eq!(tags, if enable { vec![&json!("qemuga")] } else { vec![] });
+        assert_eq!(json!(tags), if enable { json!(["qemuga"]) } else { json!([]) });
     }
 
     std::fs::remove_file(&file).unwrap();
