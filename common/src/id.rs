@@ -81,6 +81,10 @@ macro_rules! typed_ids {
 }
 
 typed_ids! {
+    /// A call that was written down.
+    AuditUuid;
+    /// Any resource, of whatever type.
+    ResourceUuid;
     /// An account that owns resources.
     AccountUuid;
     /// A user of an account.

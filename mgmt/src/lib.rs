@@ -1,6 +1,7 @@
 //! Gantry's management node: inventory, REST API, jobs, scheduling, hosts.
 
 pub mod api;
+pub mod audit;
 pub mod background;
 pub mod cleanup;
 pub mod clock;

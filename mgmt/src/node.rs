@@ -35,7 +35,9 @@ use crate::{
     job::{self, FailPoint, JobHandler, Jobs},
     notification::Notice,
     operations, password,
-    resource::{Account, ConnectionStatus, Host, Machine, ManagementNode, NetworkServiceProvider, NotificationType},
+    resource::{
+        Account, AccountType, ConnectionStatus, Host, Machine, ManagementNode, NetworkServiceProvider, NotificationType,
+    },
     seal::Seal,
     secret::Secret,
     settings::{Settings, Values},
@@ -304,7 +306,7 @@ async fn admin_account(store: &Store, data: &std::path::Path, password: Option<S
         uuid: AccountUuid::random(),
         name: ADMIN.to_owned(),
         description: None,
-        kind: "SystemAdmin".to_owned(),
+        kind: AccountType::SystemAdmin,
         create_date: now,
         last_op_date: now,
         // Clients send the digest, never the password itself.

@@ -66,6 +66,14 @@ impl Client {
     /// # Errors
     /// The connection or the login failed.
     pub fn login(address: &str, password: &str) -> Result<Self, String> {
+        Self::login_as(address, "admin", password)
+    }
+
+    /// Logs in as this account.
+    ///
+    /// # Errors
+    /// The connection or the login failed.
+    pub fn login_as(address: &str, account: &str, password: &str) -> Result<Self, String> {
         let agent: ureq::Agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(REQUEST_TIMEOUT))
@@ -74,12 +82,7 @@ impl Client {
             .build()
             .into();
         let mut client = Self { agent, address: address.to_owned(), session: String::new() };
-        let digest = Sha512::digest(password.as_bytes());
-        let hex = digest.iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        });
-        let body = json!({ "logInByAccount": { "accountName": "admin", "password": hex } });
+        let body = json!({ "logInByAccount": { "accountName": account, "password": digest(password) } });
         let (status, reply) = client.send("PUT", "/accounts/login", &[], Some(&body), None)?;
         if status != 200 {
             return Err(reply.to_string());
@@ -286,5 +289,13 @@ fn escaped(value: &str) -> String {
             let _ = write!(out, "%{byte:02X}");
         }
         out
+    })
+}
+
+/// What clients send for a password.
+pub fn digest(password: &str) -> String {
+    Sha512::digest(password.as_bytes()).iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
     })
 }

@@ -4,15 +4,20 @@ use std::{net::IpAddr, sync::Arc};
 
 use gantry_common::{error::ErrorKind, id::JobUuid};
 use http::{HeaderMap, Uri};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{Answer, Caller, Checked, Declaration, Handler, Operation, Origin, server::note_ignored};
+use super::{
+    Answer, Caller, Checked, Declaration, Handler, Operation, Origin, Principal, SyncHandler, may, may_with, only_seen,
+    server::note_ignored,
+};
 use crate::{
+    audit::{self, CallSource},
     failure::Failure,
     job::{self, Accepted},
     node::Node,
+    query::View,
     resource::Session,
-    store::JobRecord,
+    store::{JobRecord, on_behalf_of},
 };
 
 /// A call on its way to its operation.
@@ -21,6 +26,8 @@ pub struct Call<'a> {
     pub operation: Operation,
     /// The caller's session; `None` only for operations that are open to all.
     pub session: Option<Session>,
+    /// On whose behalf it is made.
+    pub principal: Principal,
     /// Where the call comes from.
     pub from: IpAddr,
     /// The request's headers: they may choose the job's id and name who is told of its end.
@@ -35,32 +42,97 @@ pub enum Outcome {
     Job(JobUuid),
 }
 
+impl Call<'_> {
+    fn source(&self) -> CallSource {
+        let session = self.session.as_ref().map(|session| session.uuid);
+        CallSource { principal: self.principal, session, from: Some(self.from) }
+    }
+
+    /// Whether it may be made at all. A call that may not is written down.
+    async fn admit(&self, node: &Node, parameters: &Map<String, Value>) -> Result<(), Failure> {
+        let admitted = may(self.principal, self.operation);
+        if let Err(failure) = &admitted {
+            let refused = audit::begin(self.operation.declaration, &self.source(), parameters, None);
+            audit::refused(node, refused, failure).await;
+        }
+        admitted
+    }
+}
+
 /// Carries out a call with checked parameters: at once, or as a job.
 pub async fn carry_out(node: &Arc<Node>, call: Call<'_>, checked: Checked) -> Result<Outcome, Failure> {
-    let Call { operation, session, from, headers } = call;
-    let declaration = operation.declaration;
+    let declaration = call.operation.declaration;
     let Checked { parameters, ignored } = checked;
     note_ignored(declaration, &ignored);
-    match (operation.handler, declaration.answer) {
+    call.admit(node, &parameters).await?;
+    match (call.operation.handler, declaration.answer) {
         (Handler::Planned, _) => Err(not_yet(declaration)),
-        (Handler::Sync(handler), _) => {
-            let caller = Caller { node: node.clone(), session, from };
-            Ok(Outcome::Reply(handler(caller, parameters).await?))
-        }
+        (Handler::Sync(handler), _) => Ok(Outcome::Reply(answer(node, call, handler, parameters).await?)),
         (Handler::Job(handler), Answer::Job) => {
+            let uuid = job_uuid(call.headers)?;
+            let written = audit::begin(declaration, &call.source(), &parameters, Some(uuid));
             let accepted = Accepted {
-                uuid: job_uuid(headers)?,
+                uuid,
                 declaration,
                 handler,
                 parameters,
-                account_uuid: session.map_or(node.admin, |session| session.account_uuid),
-                webhook: webhook(headers)?,
-                origin: Origin::of(headers),
+                principal: call.principal,
+                session_uuid: call.session.as_ref().map(|session| session.uuid),
+                audit: Some(written.clone()),
+                webhook: webhook(call.headers)?,
+                origin: Origin::of(call.headers),
             };
-            Ok(Outcome::Job(job::accept(node, accepted).await?))
+            match job::accept(node, accepted).await {
+                Ok(uuid) => Ok(Outcome::Job(uuid)),
+                Err(failure) => {
+                    audit::refused(node, written, &failure).await;
+                    Err(failure)
+                }
+            }
         }
         _ => Err(Failure::new(ErrorKind::Internal, format!("{} is declared wrongly", declaration.name))),
     }
+}
+
+/// Has a call answered at once; an account is told only what it sees.
+async fn answer(
+    node: &Arc<Node>,
+    call: Call<'_>,
+    handler: SyncHandler,
+    parameters: Map<String, Value>,
+) -> Result<Value, Failure> {
+    let (declaration, principal) = (call.operation.declaration, call.principal);
+    let written = audit::begin(declaration, &call.source(), &parameters, None);
+    let caller = Caller { node: node.clone(), session: call.session, principal, from: call.from };
+    let outcome = match principal {
+        Principal::Account(account) => {
+            let named = parameters.clone();
+            let admitted = node.store.read(move |tx| may_with(tx, principal, declaration, &named)).await;
+            if let Err(failure) = admitted {
+                audit::refused(node, written, &failure).await;
+                return Err(failure);
+            }
+            match on_behalf_of(account, handler(caller, parameters)).await {
+                Ok(reply) => node.store.read(move |tx| only_seen(tx, principal, declaration, reply)).await,
+                Err(failure) => Err(failure),
+            }
+        }
+        Principal::Operator(_) | Principal::Stranger => handler(caller, parameters).await,
+    };
+    if declaration.writes {
+        audit::answered(node, declaration, written, &outcome).await;
+    }
+    outcome
+}
+
+/// Whose eyes a query sees with.
+///
+/// # Errors
+/// The principal may not ask it.
+pub async fn query_view(node: &Node, query: &Call<'_>) -> Result<View, Failure> {
+    query.admit(node, &Map::new()).await?;
+    let needed = || Failure::new(ErrorKind::MissingSession, "a query needs a session: log in first");
+    query.principal.view().ok_or_else(needed)
 }
 
 /// Why an operation that is only declared is not carried out.

@@ -1,8 +1,8 @@
 //! What an operation's declaration says, and the macros it is written with.
 
-use std::ops::RangeInclusive;
+use std::{any::TypeId, ops::RangeInclusive};
 
-use super::{ParameterKind, ReplyField};
+use super::{Admits, ParameterKind, ReplyField, chapter_of};
 
 /// One operation of the API: how it is called, what it takes and what it answers.
 #[derive(Debug)]
@@ -29,6 +29,10 @@ pub struct Declaration {
     pub reply: &'static [ReplyField],
     /// Whether it can be called without a session.
     pub open: bool,
+    /// Whom it admits.
+    pub admits: Admits,
+    /// Whether it changes anything, and is written down therefore.
+    pub writes: bool,
 }
 
 impl Declaration {
@@ -91,6 +95,8 @@ pub struct Parameter {
     pub description: &'static str,
     /// What it holds.
     pub kind: ParameterKind,
+    /// The type of id it holds, where that is one resource's.
+    pub id: Option<TypeId>,
     /// Whether the call must carry it.
     pub required: bool,
     /// Where it stands.
@@ -123,11 +129,14 @@ pub struct Constraint {
     pub nonempty: Option<bool>,
     /// Whether only visible ASCII characters may stand in it.
     pub visible_ascii: Option<bool>,
+    /// Whether it names what must be the caller's own.
+    pub own: Option<bool>,
 }
 
 impl Constraint {
     /// Anything its kind allows.
-    pub const NONE: Self = Self { max_length: None, range: None, values: None, nonempty: None, visible_ascii: None };
+    pub const NONE: Self =
+        Self { max_length: None, range: None, values: None, nonempty: None, visible_ascii: None, own: None };
 }
 
 /// A type that is one operation's parameters.
@@ -231,12 +240,15 @@ macro_rules! draft {
                 json: $crate::draft!(@json $($json)?),
                 description: concat!($($fdoc),*).trim_ascii(),
                 kind: <$type as $crate::api::ParameterType>::KIND,
+                id: <$type as $crate::api::ParameterType>::ID,
                 required: <$type as $crate::api::ParameterType>::REQUIRED,
                 constraint: $crate::api::Constraint { $($constraint: Some($value),)* ..$crate::api::Constraint::NONE },
             }),*],
             also: &[],
             body_keys: &[],
             open: false,
+            admits: None,
+            writes: None,
         };
         $(let draft = $crate::api::Draft { $option: $ovalue, ..draft };)*
         draft
@@ -270,6 +282,10 @@ pub struct Draft {
     pub body_keys: &'static [&'static str],
     /// See [`Declaration::open`].
     pub open: bool,
+    /// See [`Declaration::admits`]; `None` where its chapter says it.
+    pub admits: Option<Admits>,
+    /// See [`Declaration::writes`]; `None` where its method says it.
+    pub writes: Option<bool>,
 }
 
 /// A parameter as it is written.
@@ -283,6 +299,8 @@ pub struct DraftParameter {
     pub description: &'static str,
     /// See [`Parameter::kind`].
     pub kind: ParameterKind,
+    /// See [`Parameter::id`].
+    pub id: Option<TypeId>,
     /// See [`Parameter::required`].
     pub required: bool,
     /// See [`Parameter::constraint`].
@@ -302,6 +320,7 @@ impl Draft {
                     name,
                     description: draft.description,
                     kind: draft.kind,
+                    id: draft.id,
                     required: draft.required,
                     constraint: draft.constraint.clone(),
                 }
@@ -327,6 +346,11 @@ impl Draft {
             answer: self.answer,
             reply: self.reply,
             open: self.open,
+            writes: self.writes.unwrap_or(self.method != Method::Get),
+            admits: self.admits.unwrap_or_else(|| {
+                // What no chapter speaks for is the operator's.
+                chapter_of(self.section).map_or(Admits::Operator, |chapter| chapter.admits)
+            }),
         }
     }
 

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 
-use super::{Declaration, Declared};
+use super::{Declaration, Declared, Principal};
 use crate::{
     failure::Failure,
     job::{JobHandler, JobOperation},
@@ -20,6 +20,8 @@ pub struct Caller {
     pub node: Arc<Node>,
     /// The caller's session; `None` only for operations that are open to all.
     pub session: Option<Session>,
+    /// On whose behalf the call is made.
+    pub principal: Principal,
     /// Where the call comes from.
     pub from: IpAddr,
 }

@@ -1,6 +1,6 @@
 //! The types parameters have, and how their values are checked.
 
-use std::{collections::BTreeMap, fmt, net::Ipv4Addr, ops::RangeInclusive};
+use std::{any::TypeId, collections::BTreeMap, fmt, net::Ipv4Addr, ops::RangeInclusive};
 
 use gantry_common::id;
 use serde_json::{Map, Number, Value};
@@ -45,6 +45,8 @@ pub enum ParameterKind {
 pub trait ParameterType {
     /// What it holds.
     const KIND: ParameterKind;
+    /// The type of id it holds, where that is one resource's.
+    const ID: Option<TypeId> = None;
     /// Whether the call must carry it.
     const REQUIRED: bool = true;
 }
@@ -78,16 +80,19 @@ macro_rules! uuid_types {
     ($($type:ident),+ $(,)?) => {$(
         impl ParameterType for id::$type {
             const KIND: ParameterKind = ParameterKind::Uuid;
+            const ID: Option<TypeId> = Some(TypeId::of::<id::$type>());
         }
 
         impl ParameterType for Vec<id::$type> {
             const KIND: ParameterKind = ParameterKind::UuidList;
+            const ID: Option<TypeId> = Some(TypeId::of::<id::$type>());
         }
     )+};
 }
 
 uuid_types!(
     AccountUuid,
+    ResourceUuid,
     SessionUuid,
     JobUuid,
     LongJobUuid,
@@ -116,6 +121,7 @@ uuid_types!(
 
 impl<T: ParameterType> ParameterType for Option<T> {
     const KIND: ParameterKind = T::KIND;
+    const ID: Option<TypeId> = T::ID;
     const REQUIRED: bool = false;
 }
 
@@ -296,6 +302,7 @@ mod tests {
             name: "size".to_owned(),
             description: "",
             kind,
+            id: None,
             required: true,
             location: Location::Body,
             constraint,

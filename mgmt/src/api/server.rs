@@ -15,11 +15,13 @@ use http::{
 use serde_json::{Value, json};
 
 use super::{
-    Call, Declaration, Handler, Method, Origin, Outcome, RawRequest, admission::admit, authenticate, carry_out, check,
-    classic, known_job, not_yet, parse_body, parse_query_string, schema,
+    Call, Declaration, Handler, Method, Origin, Outcome, Principal, RawRequest, admission::admit, authenticate,
+    carry_out, check, classic, known_job, live_session, named_session, not_yet, parse_body, parse_query_string,
+    query_view, schema,
 };
 use crate::{
     failure::Failure,
+    job::unknown_job,
     node::Node,
     operations,
     query::{self, Query},
@@ -196,20 +198,25 @@ async fn answer(
     let body = parse_body(body)?;
     let (operation, path_parameters) = node.router.find(method, path, &body)?;
     let declaration = operation.declaration;
-    let session = if declaration.open { None } else { Some(authenticate(node, headers).await?) };
+    let (session, principal) = match declaration.open {
+        true => (None, Principal::Stranger),
+        false => authenticate(node, headers).await.map(|(session, principal)| (Some(session), principal))?,
+    };
     let _turn = node.turns.of_session(session.as_ref()).await?;
     let pairs = parse_query_string(uri.query().unwrap_or_default());
 
+    let call = Call { operation, session, principal, from: from.ip(), headers };
     let queried = matches!(operation.handler, Handler::Query(_) | Handler::Planned) && declaration.is_query();
     if queried {
         let mut query = Query::parse(&pairs)?;
         *ignored = Query::unknown(&pairs).map(str::to_owned).collect();
         note_ignored(declaration, ignored);
+        let view = query_view(node, &call).await?;
         let Handler::Query(resource) = operation.handler else { return Err(not_yet(declaration)) };
         for (_, uuid) in path_parameters {
             query.conditions.extend(Query::by_uuid(&uuid).conditions);
         }
-        let json = node.store.read(move |tx| query::answer(tx, resource, &query)).await?;
+        let json = node.store.read(move |tx| query::answer(tx, resource, &query, view)).await?;
         return Ok(Reply { status: StatusCode::OK, body: ReplyBody::Json(json) });
     }
     let path = path_parameters
@@ -218,7 +225,6 @@ async fn answer(
         .collect();
     let checked = check(declaration, RawRequest { path, query: pairs, body })?;
     ignored.clone_from(&checked.ignored);
-    let call = Call { operation, session, from: from.ip(), headers };
     Ok(match carry_out(node, call, checked).await? {
         Outcome::Reply(reply) => Reply::ok(with_schema(headers, Some(declaration), reply)),
         Outcome::Job(uuid) => Reply::new(StatusCode::ACCEPTED, location(headers, uuid)),
@@ -244,6 +250,13 @@ fn location(headers: &HeaderMap, job: JobUuid) -> Value {
 /// How far a job is: 202 while it runs, then its result, and 404 once it is forgotten.
 async fn poll(node: &Node, headers: &HeaderMap, text: &str) -> Result<Reply, Failure> {
     let job = known_job(node, text).await?;
+    // The id alone is enough, as the classic protocol asks for results; a session must be that of one who may know.
+    if let Some(session) = named_session(headers)
+        && let Ok((_, Principal::Account(account))) = live_session(node, session).await
+        && account != job.account_uuid
+    {
+        return Err(unknown_job(text));
+    }
     let result = job.result.unwrap_or_else(|| json!({}));
     Ok(match job.phase {
         JobPhase::Waiting | JobPhase::Running | JobPhase::Undoing => {

@@ -23,6 +23,18 @@ pub async fn remove_jobs(node: Arc<Node>) -> Result<(), Failure> {
     node.store.write(move |tx| tx.drop_finished_jobs(kept_from).map(drop).map_err(Failure::from)).await
 }
 
+/// Removes calls from the audit that are old.
+pub async fn remove_audits(node: Arc<Node>) -> Result<(), Failure> {
+    let settings = node.settings.now();
+    let kept_from = Timestamp::now().minus(settings.audit_retention);
+    node.store
+        .write(move |tx| {
+            tx.drop_old_audits(kept_from)?;
+            Ok(tx.bound_audits(settings.audit_max)?)
+        })
+        .await
+}
+
 /// Removes notifications that are old.
 pub async fn remove_notifications(node: Arc<Node>) -> Result<(), Failure> {
     let settings = node.settings.now();

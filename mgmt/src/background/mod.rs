@@ -18,6 +18,9 @@ use crate::{failure::Failure, node::Node, settings::Values};
 /// How often it is looked for notifications that are old; each new one keeps their number bounded.
 const NOTIFICATION_ROUND: Duration = Duration::from_secs(600);
 
+/// How often it is looked for calls in the audit that are old; each new one keeps their number bounded.
+const AUDIT_ROUND: Duration = Duration::from_secs(600);
+
 /// One round of a pass.
 type Round = fn(Arc<Node>) -> BoxFuture<'static, Result<(), Failure>>;
 
@@ -29,7 +32,7 @@ struct Pass {
     round: Round,
 }
 
-const PASSES: [Pass; 10] = [
+const PASSES: [Pass; 11] = [
     Pass {
         name: "removing expired sessions",
         interval: |settings| settings.session_cleanup_interval,
@@ -74,6 +77,11 @@ const PASSES: [Pass; 10] = [
         name: "removing old notifications",
         interval: |_| NOTIFICATION_ROUND,
         round: |node| Box::pin(expiry::remove_notifications(node)),
+    },
+    Pass {
+        name: "removing old calls from the audit",
+        interval: |_| AUDIT_ROUND,
+        round: |node| Box::pin(expiry::remove_audits(node)),
     },
     Pass {
         name: "noting the node's heartbeat",

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::BoxFuture;
 use gantry_common::{
     error::ErrorKind,
-    id::{AccountUuid, JobUuid},
+    id::{JobUuid, SessionUuid},
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -16,11 +16,12 @@ use super::{
     same_call,
 };
 use crate::{
-    api::{Declaration, Origin, ParameterKind},
+    api::{Declaration, Origin, ParameterKind, Principal, may_with},
     clock::Timestamp,
     failure::Failure,
     job::JobOperation,
     node::Node,
+    resource::AuditedCall,
     store::{JobPhase, JobRecord},
 };
 
@@ -71,8 +72,12 @@ pub struct Accepted {
     pub handler: JobHandler,
     /// Its parameters.
     pub parameters: Map<String, Value>,
-    /// Who called.
-    pub account_uuid: AccountUuid,
+    /// On whose behalf it is called.
+    pub principal: Principal,
+    /// The session it is called in, where it is.
+    pub session_uuid: Option<SessionUuid>,
+    /// What is written down of the call; nothing of what the node does by itself.
+    pub audit: Option<AuditedCall>,
     /// Where the result is posted to.
     pub webhook: Option<String>,
     /// Where the caller reached the node.
@@ -82,7 +87,8 @@ pub struct Accepted {
 /// Stores the job and starts it. The same call under an id that is known is the same job: nothing is started.
 ///
 /// # Errors
-/// The id is that of another call, or the job could not be stored.
+/// The id is that of another call, the principal may not do this with what the parameters name, or the job could not be
+/// stored.
 pub async fn accept(node: &Arc<Node>, accepted: Accepted) -> Result<JobUuid, Failure> {
     // A task of its own: a caller that hangs up must not leave a stored job that nobody drives.
     let task = tokio::spawn(store_and_start(node.clone(), accepted));
@@ -90,6 +96,8 @@ pub async fn accept(node: &Arc<Node>, accepted: Accepted) -> Result<JobUuid, Fai
 }
 
 async fn store_and_start(node: Arc<Node>, accepted: Accepted) -> Result<JobUuid, Failure> {
+    let (principal, declaration) = (accepted.principal, accepted.declaration);
+    let account_uuid = principal.account().unwrap_or(node.admin);
     let call_digest = same_call::digest(&node, &accepted);
     let mut parameters = accepted.parameters;
     seal(&node, accepted.declaration, &mut parameters)?;
@@ -103,7 +111,8 @@ async fn store_and_start(node: Arc<Node>, accepted: Accepted) -> Result<JobUuid,
         api: accepted.declaration.name.to_owned(),
         params,
         call_digest,
-        account_uuid: accepted.account_uuid,
+        account_uuid,
+        session_uuid: accepted.session_uuid,
         webhook: accepted.webhook,
         origin: accepted.origin,
         phase: JobPhase::Waiting,
@@ -115,12 +124,19 @@ async fn store_and_start(node: Arc<Node>, accepted: Accepted) -> Result<JobUuid,
         finished_date: None,
     };
     let stored = record.clone();
+    let (audit, most_audits) = (accepted.audit, node.settings.now().audit_max);
     let known = node
         .store
         .write(move |tx| {
             let known = tx.job(stored.uuid)?;
             if known.is_none() {
+                if let Value::Object(parameters) = &stored.params {
+                    may_with(tx, principal, declaration, parameters)?;
+                }
                 tx.insert_job(&stored)?;
+                if let Some(audit) = &audit {
+                    tx.record_audit(audit, most_audits)?;
+                }
             }
             Ok::<_, Failure>(known)
         })
@@ -149,7 +165,9 @@ pub async fn run<O: JobOperation>(node: &Arc<Node>, parameters: Map<String, Valu
         declaration: O::declaration(),
         handler: JobHandler::of::<O>(),
         parameters,
-        account_uuid: node.admin,
+        principal: Principal::Operator(node.admin),
+        session_uuid: None,
+        audit: None,
         webhook: None,
         origin: None,
     };

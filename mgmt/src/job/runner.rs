@@ -19,7 +19,7 @@ use crate::{
     failure::Failure,
     hosts::judge_deferred,
     node::Node,
-    store::{JobPhase, JobRecord, Tx},
+    store::{JobPhase, JobRecord, Tx, on_behalf_of},
 };
 
 /// How long to wait before undoing is tried again, at first and at the most.
@@ -63,7 +63,7 @@ pub(super) async fn work<O: JobOperation>(node: Arc<Node>, ticket: Ticket, recor
         Err(failure) => return give_up(&node, &record, &failure).await,
     };
     let began = std::time::Instant::now();
-    let phase = job.run(record.phase, record.step).await;
+    let phase = on_behalf_of(record.account_uuid, job.run(record.phase, record.step)).await;
     drop(job);
     tracing::info!(job = %uuid, api = record.api, %phase, millis = began.elapsed().as_millis(), "job ended");
     judge_deferred(&node).await;
@@ -267,6 +267,7 @@ impl<O: JobOperation> Job<O> {
                         node: &node,
                         job: record.uuid,
                         account_uuid: record.account_uuid,
+                        session_uuid: record.session_uuid,
                         origin: record.origin.as_ref(),
                         params: &*params,
                         state: &mut state,

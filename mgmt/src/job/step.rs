@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use futures_util::future::BoxFuture;
-use gantry_common::id::{AccountUuid, JobUuid};
+use gantry_common::id::{AccountUuid, JobUuid, SessionUuid};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -68,6 +68,8 @@ pub struct Recording<'a, O: JobOperation> {
     pub job: JobUuid,
     /// Who called.
     pub account_uuid: AccountUuid,
+    /// The session of the call, where it had one.
+    pub session_uuid: Option<SessionUuid>,
     /// Where the caller reached the node; nothing for the node's own jobs.
     pub origin: Option<&'a Origin>,
     /// What was asked.

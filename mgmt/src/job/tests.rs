@@ -4,18 +4,19 @@ use std::{sync::Arc, time::Duration};
 
 use gantry_common::{
     error::ErrorKind,
-    id::{AccountUuid, JobUuid},
+    id::{AccountUuid, DiskOfferingUuid, JobUuid},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{Accepted, JobHandler, JobOperation, Run, Step, accept, resume_jobs, runner::work};
 use crate::{
-    api::Declared,
+    api::{Declared, Principal},
     config::Overrides,
     failure::Failure,
     node::{Node, Start},
     operation, operations,
+    resource::{Account, AccountType, DiskOffering},
     secret::Secret,
     store::{JobPhase, JobRecord, Tx},
 };
@@ -100,7 +101,9 @@ fn call(node: &Node, uuid: JobUuid, parameters: Value) -> Accepted {
         declaration: BuildThing::declaration(),
         handler: JobHandler::of::<BuildThing>(),
         parameters,
-        account_uuid: node.admin,
+        principal: Principal::Operator(node.admin),
+        session_uuid: None,
+        audit: None,
         webhook: None,
         origin: None,
     }
@@ -189,7 +192,8 @@ async fn another_call_under_the_id_of_an_earlier_one_is_refused_and_the_differen
         assert!(failure.details.contains("X-Job-UUID") && failure.details.contains("other parameters"), "{failure}");
         assert!(!failure.details.contains("hunter"), "{failure}");
     }
-    let stranger = Accepted { account_uuid: AccountUuid::random(), ..call(&node, uuid, parameters.clone()) };
+    let stranger =
+        Accepted { principal: Principal::Operator(AccountUuid::random()), ..call(&node, uuid, parameters.clone()) };
     assert!(refused(stranger).await.details.contains("another account"));
     let other = operations::all().into_iter().find(|operation| operation.declaration.name == "CreateZone").unwrap();
     let other = Accepted { declaration: other.declaration, ..call(&node, uuid, json!({ "failing": 0 })) };
@@ -239,6 +243,7 @@ fn stored(node: &Node, phase: JobPhase, step: u32, state: Value, result: Option<
         params: Value::Object(Map::from_iter([("failing".to_owned(), json!(0))])),
         call_digest: String::new(),
         account_uuid: node.admin,
+        session_uuid: None,
         webhook: None,
         origin: None,
         phase,
@@ -294,4 +299,53 @@ async fn an_open_job_of_an_operation_that_is_gone_ends_with_an_error_that_says_s
     assert!(
         ended(&node, record.uuid).await.result.unwrap()["error"]["details"].as_str().unwrap().contains("BuildThing")
     );
+}
+
+#[tokio::test]
+async fn what_a_job_adds_is_its_accounts_also_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = node(&dir).await;
+    let now = crate::clock::Timestamp::now();
+    let account = Account {
+        uuid: AccountUuid::random(),
+        name: "one".to_owned(),
+        description: None,
+        kind: AccountType::Normal,
+        create_date: now,
+        last_op_date: now,
+        password_hash: String::new(),
+    };
+    let one = account.uuid;
+    let params = |uuid: DiskOfferingUuid| json!({ "name": "o", "diskSize": 1 << 30, "resourceUuid": uuid });
+    let of = |account_uuid, number, uuid: DiskOfferingUuid| JobRecord {
+        uuid: JobUuid::random(),
+        api: "CreateDiskOffering".to_owned(),
+        params: params(uuid),
+        account_uuid,
+        number,
+        ..stored(&node, JobPhase::Running, 0, Value::Null, None)
+    };
+    let (first, second) = (DiskOfferingUuid::random(), DiskOfferingUuid::random());
+    let jobs = [of(one, 1, first), of(node.admin, 2, second)];
+    let ids: Vec<JobUuid> = jobs.iter().map(|job| job.uuid).collect();
+    let record = node.store.write(move |tx| {
+        tx.insert(&account)?;
+        for job in &jobs {
+            tx.insert_job(job)?;
+        }
+        Ok::<_, Failure>(())
+    });
+    record.await.unwrap();
+    assert_eq!(resume_jobs(&node).await.unwrap(), 2);
+    for job in ids {
+        let job = ended(&node, job).await;
+        assert_eq!(job.phase, JobPhase::Succeeded, "{:?}", job.result);
+    }
+    let owner = async |uuid: DiskOfferingUuid| {
+        let owner = node.store.read(move |tx| tx.owner(uuid).map_err(Failure::from)).await.unwrap();
+        owner.map(|owner| owner.account_uuid)
+    };
+    assert_eq!((owner(first).await, owner(second).await), (Some(one), Some(node.admin)));
+    node.store.write(move |tx| tx.delete::<DiskOffering>(first).map_err(Failure::from)).await.unwrap();
+    assert_eq!(owner(first).await, None, "what is gone is nobody's");
 }

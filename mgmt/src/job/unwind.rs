@@ -8,7 +8,10 @@ use super::{
     runner::{Job, caught, encode, insist, number},
     step::{Act, Recording},
 };
-use crate::{failure::Failure, store::JobPhase};
+use crate::{
+    failure::Failure,
+    store::{JobPhase, JobRecord},
+};
 
 impl<O: JobOperation> Job<O> {
     /// Undoes the first `steps` steps, the last one first, and ends the job as failed.
@@ -42,14 +45,14 @@ impl<O: JobOperation> Job<O> {
             }
             Some(Act::Record(act)) => {
                 let (act, node, params) = (*act, self.node.clone(), self.params.clone());
-                let (job, account_uuid, origin) =
-                    (self.record.uuid, self.record.account_uuid, self.record.origin.clone());
+                let JobRecord { uuid: job, account_uuid, session_uuid, origin, .. } = self.record.clone();
                 self.store("undoing", move |tx| {
                     let mut left = state.clone();
                     let mut recording = Recording {
                         node: &node,
                         job,
                         account_uuid,
+                        session_uuid,
                         origin: origin.as_ref(),
                         params: &*params,
                         state: &mut left,

@@ -12,7 +12,7 @@ use super::{
     making::require,
 };
 use crate::{
-    api::{Operation, Origin, job, query},
+    api::{Admits, Operation, Origin, job, query},
     console::{self, Ending, PAGE},
     failure::Failure,
     job::{JobOperation, Recording, Run, Step},
@@ -117,7 +117,7 @@ operation! {
 operation! {
     /// Reconnects console proxy agents: the consoles that are open are closed, and can be opened anew.
     ReconnectConsoleProxyAgent, "9.5.3",
-        Put "/consoles/agents", Job -> { inventory: (Json) }, body_keys &["reconnectConsoleProxyAgent", "params"]; {
+        Put "/consoles/agents", Job -> { inventory: (Json) }, body_keys &["reconnectConsoleProxyAgent", "params"], admits Some(Admits::Operator); {
         /// The agents; all of them where they are left out.
         agent_uuids: Option<Vec<ConsoleProxyAgentUuid>>, nonempty true;
     }
@@ -161,7 +161,7 @@ impl JobOperation for ReconnectConsoleProxyAgent {
 
 operation! {
     /// Updates a console proxy agent: the address that consoles' URLs name.
-    UpdateConsoleProxyAgent, "9.5.4", Put "/consoles/agents/{uuid}/actions", Job -> ConsoleProxyAgent; {
+    UpdateConsoleProxyAgent, "9.5.4", Put "/consoles/agents/{uuid}/actions", Job -> ConsoleProxyAgent, admits Some(Admits::Operator); {
         /// The console proxy agent.
         uuid: ConsoleProxyAgentUuid;
         /// The address or name at which browsers reach the proxy; empty for the one at which callers reach the API.

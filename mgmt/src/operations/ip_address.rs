@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::making::require;
 use crate::{
-    api::{Caller, Operation, SyncOperation, sync},
+    api::{Admits, Caller, Operation, SyncOperation, sync},
     failure::Failure,
     operation,
     resource::{IpRange, L3Network},
@@ -104,7 +104,8 @@ impl SyncOperation for CheckIpAvailability {
 operation! {
     /// How many addresses there are, and how many of them are free, over the ranges that are named: by themselves, by their
     /// L3 networks or by their zones.
-    GetIpAddressCapacity, "5.2.14", Get "/ip-capacity", Sync -> { totalCapacity: i64, availableCapacity: i64 }; {
+    GetIpAddressCapacity, "5.2.14", Get "/ip-capacity", Sync -> { totalCapacity: i64, availableCapacity: i64 },
+        admits Some(Admits::Operator); {
         /// Zones whose ranges count.
         zone_uids as "zoneUids": Option<Vec<ZoneUuid>>;
         /// L3 networks whose ranges count.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::long_job::message_name;
 use crate::{
-    api::{Caller, Operation, SyncOperation, sync},
+    api::{Admits, Caller, Operation, Principal, SyncOperation, sync},
     failure::Failure,
     job::{self, StepProgress, TaskProgress},
     operation,
@@ -33,10 +33,16 @@ operation! {
 impl SyncOperation for GetTaskProgress {
     async fn answer(self, caller: Caller) -> Result<Value, Failure> {
         let job = self.api_id;
+        let record = caller.node.store.read(move |tx| tx.job(job).map_err(Failure::from)).await?;
+        // Another account's job is as good as none.
+        let Some(record) = record.filter(|record| match caller.principal {
+            Principal::Account(account) => account == record.account_uuid,
+            Principal::Operator(_) | Principal::Stranger => true,
+        }) else {
+            return Ok(json!({ "inventories": [] }));
+        };
         let Some(progress) = caller.node.jobs.progress(job) else {
-            let record = caller.node.store.read(move |tx| tx.job(job).map_err(Failure::from)).await?;
-            let open = record.filter(|record| !record.phase.has_ended());
-            let inventories: Vec<Value> = open.iter().map(without_steps).collect();
+            let inventories: Vec<Value> = if record.phase.has_ended() { vec![] } else { vec![without_steps(&record)] };
             return Ok(json!({ "inventories": inventories }));
         };
         let skipped = if self.all == Some(true) { 0 } else { progress.steps.len().saturating_sub(1) };
@@ -90,7 +96,7 @@ fn without_steps(record: &JobRecord) -> Value {
 
 operation! {
     /// Cancels a job: what it has done is undone, and it ends as cancelled. Not part of the published reference.
-    CancelJob, "2.5", Delete "/api-jobs/{uuid}", Sync; {
+    CancelJob, "2.5", Delete "/api-jobs/{uuid}", Sync, admits Some(Admits::Accounts); {
         /// The job.
         uuid: JobUuid;
     }
@@ -98,7 +104,7 @@ operation! {
 
 impl SyncOperation for CancelJob {
     async fn answer(self, caller: Caller) -> Result<Value, Failure> {
-        let account = caller.session.as_ref().map_or(caller.node.admin, |session| session.account_uuid);
+        let account = caller.principal.account().unwrap_or(caller.node.admin);
         job::cancel(&caller.node, self.uuid, account).await?;
         Ok(json!({}))
     }

@@ -7,19 +7,20 @@ use gantry_common::{
 use serde_json::{Value, json};
 
 use crate::{
-    api::{Caller, Operation, SyncOperation, sync},
+    api::{Admits, Caller, Operation, SyncOperation, job, sync},
     clock::Timestamp,
     failure::Failure,
+    job::{JobOperation, Step},
     operation, password,
     query::inventory_reply,
     resource::{Account, Session},
     secret::Secret,
-    store::SqlValue,
+    store::{SqlValue, Tx},
 };
 
 /// The operations of this chapter.
 pub fn operations() -> Vec<Operation> {
-    vec![sync::<LogInByAccount>(), sync::<LogOut>(), sync::<ValidateSession>()]
+    vec![sync::<LogInByAccount>(), sync::<LogOut>(), sync::<ValidateSession>(), job::<RenewSession>()]
 }
 
 operation! {
@@ -118,5 +119,41 @@ impl SyncOperation for ValidateSession {
         let session =
             caller.node.store.read(move |tx| tx.live_session(self.session_uuid, now).map_err(Failure::from)).await?;
         Ok(json!({ "valid": session.is_some() }))
+    }
+}
+
+operation! {
+    /// Makes a session last longer than it would.
+    RenewSession, "9.1.41",
+        Put "/accounts/sessions/{sessionUuid}/renew", Job -> Session, admits Some(Admits::Accounts); {
+        /// The session.
+        session_uuid: SessionUuid;
+        /// How long from now, in seconds; as long as a new session where it is left out.
+        duration: Option<u64>, range 60..=31_536_000;
+    }
+}
+
+impl JobOperation for RenewSession {
+    type State = ();
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.session_uuid.to_string()]
+    }
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![Step::record("renew the session", |tx, run| {
+            let (now, uuid) = (Timestamp::now(), run.params.session_uuid);
+            if tx.live_session(uuid, now)?.is_none() {
+                let details = "sessionUuid names no session, or one that has expired: log in again";
+                return Err(Failure::new(ErrorKind::InvalidSession, details));
+            }
+            let usual = run.node.settings.now().session_timeout;
+            let duration = run.params.duration.map_or(usual, std::time::Duration::from_secs);
+            Ok(tx.renew_session(uuid, now.plus(duration))?)
+        })]
+    }
+
+    fn reply(&self, tx: &Tx<'_>, _state: &()) -> Result<Value, Failure> {
+        inventory_reply::<Session>(tx, self.session_uuid)
     }
 }

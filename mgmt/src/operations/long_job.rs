@@ -9,7 +9,11 @@ use serde_json::{Map, Value, json};
 
 use super::making::{made, make, put_tags, require};
 use crate::{
-    api::{Checked, Declaration, JsonText, Operation, ParameterKind, check_object, job, query},
+    api::{
+        Checked, Declaration, Handler, JsonText, Operation, ParameterKind, Principal, check_object, job, may, may_with,
+        query,
+    },
+    audit::{self, CallSource},
     clock::Timestamp,
     failure::Failure,
     job::{Accepted, JobHandler, JobOperation, Recording, Run, Step, accept, cancel},
@@ -92,14 +96,21 @@ impl JobOperation for SubmitLongJob {
             }),
             Step::remote("start its job", |run: Run<Self>| async move {
                 let Some((_, job)) = run.state.recorded else { return Ok(run.state) };
+                let (admin, account) = (run.node.admin, run.account_uuid);
+                let principal = move |tx: &Tx<'_>| Principal::of(tx, admin, account).map_err(Failure::from);
+                let principal = run.node.store.read(principal).await?;
+                let origin = CallSource { principal, session: None, from: None };
                 let (declaration, handler, checked) = run.params.read(&run.node)?;
+                let written = audit::begin(declaration, &origin, &checked.parameters, Some(job));
                 // The same id after a restart: it is started once.
                 let accepted = Accepted {
                     uuid: job,
                     declaration,
                     handler,
                     parameters: checked.parameters,
-                    account_uuid: run.account_uuid,
+                    principal,
+                    session_uuid: None,
+                    audit: Some(written),
                     webhook: None,
                     origin: run.origin.clone(),
                 };
@@ -125,7 +136,10 @@ impl JobOperation for SubmitLongJob {
 
 fn record(tx: &Tx<'_>, run: &mut Recording<'_, SubmitLongJob>) -> Result<(), Failure> {
     let params = run.params;
-    let (declaration, _, checked) = params.read(run.node)?;
+    let (declaration, handler, checked) = params.read(run.node)?;
+    let principal = Principal::of(tx, run.node.admin, run.account_uuid)?;
+    may(principal, Operation { declaration, handler: Handler::Job(handler) })?;
+    may_with(tx, principal, declaration, &checked.parameters)?;
     if !checked.ignored.is_empty() {
         let fields = checked.ignored.join(", ");
         tracing::info!(api = declaration.name, fields, "unknown fields of a long job were let through");

@@ -31,7 +31,8 @@ const API_VERSION: &str = "3.0.0";
 
 operation! {
     /// The version of the API.
-    GetVersion, "11.1.2", Put "/management-nodes/actions", Sync -> { version: String, success: bool }, open true; {}
+    GetVersion, "11.1.2", Put "/management-nodes/actions", Sync -> { version: String, success: bool },
+        open true, writes Some(false); {}
 }
 
 impl SyncOperation for GetVersion {
@@ -43,7 +44,7 @@ impl SyncOperation for GetVersion {
 operation! {
     /// The node's clock.
     GetCurrentTime, "11.1.3",
-        Put "/management-nodes/actions", Sync -> { currentTime: (i64), success: bool }, open true; {}
+        Put "/management-nodes/actions", Sync -> { currentTime: (i64), success: bool }, open true, writes Some(false); {}
 }
 
 impl SyncOperation for GetCurrentTime {

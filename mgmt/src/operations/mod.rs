@@ -1,6 +1,8 @@
 //! The operations, by the chapters of the published reference: each file holds declarations with their handlers.
 
+mod account;
 mod affinity_group;
+mod audit;
 mod backup_storage;
 mod candidates;
 mod catalogue;
@@ -42,6 +44,7 @@ mod making;
 mod management_node;
 mod network_service;
 mod notification;
+mod ownership;
 mod planned;
 mod primary_storage;
 mod router_interface;
@@ -76,6 +79,9 @@ use crate::{
 pub fn all() -> Vec<Operation> {
     [
         login::operations(),
+        account::operations(),
+        ownership::operations(),
+        audit::operations(),
         management_node::operations(),
         global_config::operations(),
         notification::operations(),
@@ -116,7 +122,6 @@ pub fn all() -> Vec<Operation> {
         ip_address::operations(),
         network_service::operations(),
         vm_instance::operations(),
-        candidates::operations(),
         affinity_group::operations(),
         volume::operations(),
         console::operations(),

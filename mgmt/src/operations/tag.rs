@@ -33,7 +33,7 @@ operation! {
         /// The resource's type, such as `HostVO`.
         resource_type: String;
         /// The resource.
-        resource_uuid: String;
+        resource_uuid: String, own true;
         /// The tag, such as `reservedMemory::1G`.
         tag: String;
     }
@@ -99,7 +99,7 @@ operation! {
         /// The resource's type, such as `DiskOfferingVO`.
         resource_type: String;
         /// The resource.
-        resource_uuid: String;
+        resource_uuid: String, own true;
         /// The tag.
         tag: String;
     }

@@ -7,12 +7,14 @@ mod condition;
 mod operand;
 mod parameters;
 mod plan;
+mod view;
 
 pub use condition::*;
 pub use operand::*;
 pub use parameters::*;
 pub use plan::*;
 use serde_json::{Value, json};
+pub use view::*;
 
 use crate::{
     failure::Failure,
@@ -21,13 +23,18 @@ use crate::{
 };
 
 /// Runs a query and answers its reply as JSON: inventories, their number where asked, and the schema.
-pub fn answer(tx: &Tx<'_>, resource: &'static Declaration, query: &Query) -> Result<Vec<u8>, Failure> {
-    Ok(tx.answer(&Plan::new(resource, query)?)?)
+pub fn answer(tx: &Tx<'_>, resource: &'static Declaration, query: &Query, view: View) -> Result<Vec<u8>, Failure> {
+    Ok(tx.answer(&Plan::new(resource, query, view)?)?)
+}
+
+/// The reply to a query of the node itself, which sees everything.
+pub fn run(tx: &Tx<'_>, resource: &'static Declaration, query: &Query) -> Result<Value, Failure> {
+    run_as(tx, resource, query, View::Operator)
 }
 
 /// The reply of [`answer`] as a value.
-pub fn run(tx: &Tx<'_>, resource: &'static Declaration, query: &Query) -> Result<Value, Failure> {
-    let json = answer(tx, resource, query)?;
+pub fn run_as(tx: &Tx<'_>, resource: &'static Declaration, query: &Query, view: View) -> Result<Value, Failure> {
+    let json = answer(tx, resource, query, view)?;
     let reply = serde_json::from_slice(&json).map_err(|error| StoreError::BadValue {
         column: resource.table.to_owned(),
         value: error.to_string(),

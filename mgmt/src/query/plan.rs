@@ -6,7 +6,7 @@
 
 use gantry_common::error::ErrorKind;
 
-use super::{Comparison, Condition, DEFAULT_LIMIT, Operand, Query, Test};
+use super::{Comparison, Condition, DEFAULT_LIMIT, Operand, Query, Test, View};
 use crate::{
     failure::Failure,
     resource::{Column, Declaration, Relation, by_name},
@@ -24,6 +24,8 @@ pub const MOST_RELATIONS: usize = 12;
 pub struct Plan {
     /// What is asked for.
     pub resource: &'static Declaration,
+    /// Who asks.
+    pub view: View,
     /// What must hold.
     pub filters: Vec<Filter>,
     /// The fields to show; `None` shows whole inventories, with the lists in them.
@@ -88,7 +90,7 @@ pub enum Check {
 
 impl Plan {
     /// The plan of a query, or an error that says what there is to ask for.
-    pub fn new(resource: &'static Declaration, query: &Query) -> Result<Self, Failure> {
+    pub fn new(resource: &'static Declaration, query: &Query, view: View) -> Result<Self, Failure> {
         if query.conditions.len() > MOST_CONDITIONS {
             return Err(invalid(format!(
                 "the query has {} conditions: at most {MOST_CONDITIONS} are allowed; ?= takes a list of values",
@@ -103,6 +105,7 @@ impl Plan {
         };
         Ok(Self {
             resource,
+            view,
             filters: query.conditions.iter().map(|condition| filter(resource, condition)).collect::<Result<_, _>>()?,
             fields: (!fields.is_empty()).then_some(fields),
             sort,

@@ -10,7 +10,7 @@ pub const ALL: &[fn() -> &'static Declaration] = &[AffinityGroup::declaration, A
 
 resource! {
     /// VMs that are kept on different hosts.
-    AffinityGroup, table "affinity_group", class "org.zstack.header.affinitygroup.AffinityGroupInventory" {
+    AffinityGroup, table "affinity_group", class "org.zstack.header.affinitygroup.AffinityGroupInventory", owned {
         /// Its id.
         uuid: AffinityGroupUuid,
         /// Its name.
@@ -40,7 +40,8 @@ resource! {
 
 resource! {
     /// A VM's membership of an affinity group.
-    AffinityGroupUsage, table "affinity_group_usage", class "org.zstack.header.affinitygroup.AffinityGroupUsageInventory" {
+    AffinityGroupUsage, table "affinity_group_usage",
+        class "org.zstack.header.affinitygroup.AffinityGroupUsageInventory", with "vmInstance" {
         /// Its id.
         uuid: AffinityGroupUsageUuid,
         /// The group.

@@ -1,5 +1,8 @@
 //! What a resource's declaration says, and the macro it is written with.
 
+use std::any::TypeId;
+
+use super::Scope;
 use crate::store::{ColumnKind, StoreError};
 
 /// One resource: where it is stored and how the API shows it.
@@ -13,6 +16,10 @@ pub struct Declaration {
     pub class: &'static str,
     /// The table.
     pub table: &'static str,
+    /// Which of its rows an account sees.
+    pub scope: Scope,
+    /// The type of its id.
+    pub id: TypeId,
     /// The columns, the primary key first.
     pub columns: Vec<Column>,
     /// The ways to other resources.
@@ -112,6 +119,11 @@ impl Declaration {
             .filter(|relation| relation.via.is_none() && relation.remote == "uuid" && relation.local != "uuid")
     }
 
+    /// The type as tags and references to it write it, such as `VmInstanceVO`.
+    pub fn type_name(&self) -> String {
+        format!("{}VO", self.name)
+    }
+
     /// The primary key.
     pub fn key(&self) -> &Column {
         &self.columns[0]
@@ -167,12 +179,13 @@ pub fn camel_case(snake: &str) -> String {
 }
 
 /// Declares a resource. The first column is the primary key. A column is shown in JSON under its name in camel case,
-/// or under `as "name"`; `hidden` columns are the node's own.
+/// or under `as "name"`; `hidden` columns are the node's own. Without a word for its [`Scope`], such as `owned` or
+/// `with "vmInstance"` before the brace, the operator alone sees it.
 #[macro_export]
 macro_rules! resource {
     (
         $(#[doc = $doc:literal])*
-        $name:ident, table $table:literal, class $class:literal {
+        $name:ident, table $table:literal, class $class:literal $(, $scope:ident $($by:literal)*)? {
             $($(#[doc = $fdoc:literal])* $field:ident $(as $json:literal)? : $type:ty,)*
         }
         $(hidden { $($(#[doc = $hdoc:literal])* $hidden:ident : $htype:ty,)* })?
@@ -203,6 +216,8 @@ macro_rules! resource {
                         description: concat!($($doc),*).trim_ascii(),
                         class: $class,
                         table: $table,
+                        scope: $crate::resource!(@scope $($scope $($by)*)?),
+                        id: std::any::TypeId::of::<<$name as $crate::resource::Resource>::Key>(),
                         columns: vec![
                             $(column(stringify!($field), None $(.or(Some($json)))?, concat!($($fdoc),*).trim_ascii(), <$type>::KIND, <$type>::NULLABLE, true),)*
                             $($(column(stringify!($hidden), None, concat!($($hdoc),*).trim_ascii(), <$htype>::KIND, <$htype>::NULLABLE, false),)*)?
@@ -223,6 +238,14 @@ macro_rules! resource {
 
         $crate::resource!(@impl $name { $($field: $type,)* $($($hidden: $htype,)*)? });
     };
+    (@scope) => { $crate::resource::Scope::Operator };
+    (@scope everyone) => { $crate::resource::Scope::Everyone };
+    (@scope owned) => { $crate::resource::Scope::Owned { shareable: false, part_of: None } };
+    (@scope owned $whole:literal) => { $crate::resource::Scope::Owned { shareable: false, part_of: Some($whole) } };
+    (@scope shareable) => { $crate::resource::Scope::Owned { shareable: true, part_of: None } };
+    (@scope with $relation:literal) => { $crate::resource::Scope::With($relation) };
+    (@scope about $column:literal) => { $crate::resource::Scope::About($column) };
+    (@scope account $($column:literal)+) => { $crate::resource::Scope::Account(&[$($column),+]) };
     (@via) => { None };
     (@via $table:ident, $local:ident, $remote:ident) => {
         Some($crate::resource::Via { table: stringify!($table), local: stringify!($local), remote: stringify!($remote) })

@@ -10,7 +10,7 @@ pub const ALL: &[fn() -> &'static Declaration] = &[Image::declaration, ImageBack
 
 resource! {
     /// What volumes are made from, or a disc.
-    Image, table "image", class "org.zstack.header.image.ImageInventory" {
+    Image, table "image", class "org.zstack.header.image.ImageInventory", shareable {
         /// Its id.
         uuid: ImageUuid,
         /// Its name.
@@ -61,7 +61,7 @@ resource! {
 
 resource! {
     /// An image's copy in a backup storage.
-    ImageBackupStorageRef, table "image_backup_storage_ref", class "org.zstack.header.image.ImageBackupStorageRefInventory" {
+    ImageBackupStorageRef, table "image_backup_storage_ref", class "org.zstack.header.image.ImageBackupStorageRefInventory", with "image" {
         /// The image.
         image_uuid: ImageUuid,
         /// The backup storage.

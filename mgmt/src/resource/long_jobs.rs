@@ -33,7 +33,7 @@ impl LongJobState {
 
 resource! {
     /// An operation that was submitted to be run on its own.
-    LongJob, table "long_job", class "org.zstack.header.longjob.LongJobInventory" {
+    LongJob, table "long_job", class "org.zstack.header.longjob.LongJobInventory", owned {
         /// Its id.
         uuid: LongJobUuid,
         /// Its name.

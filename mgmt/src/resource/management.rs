@@ -47,7 +47,7 @@ text_enum! {
 
 resource! {
     /// Something that happened and that people should know.
-    Notification, table "notification", class "org.zstack.core.notification.NotificationInventory" {
+    Notification, table "notification", class "org.zstack.core.notification.NotificationInventory", about "resource_uuid" {
         /// Its id.
         uuid: NotificationUuid,
         /// Always `system`.

@@ -3,6 +3,7 @@
 //! The store reads and writes rows by these declarations, and the query engine answers every `Query…` call from them.
 
 mod affinity_groups;
+mod audit;
 mod consoles;
 mod declaration;
 mod enums;
@@ -13,6 +14,7 @@ mod long_jobs;
 mod management;
 mod networks;
 mod offerings;
+mod scope;
 mod settings;
 mod storage;
 mod tags;
@@ -22,6 +24,7 @@ mod vms;
 use std::sync::LazyLock;
 
 pub use affinity_groups::*;
+pub use audit::*;
 pub use consoles::*;
 pub use declaration::*;
 pub use enums::*;
@@ -32,6 +35,7 @@ pub use long_jobs::*;
 pub use management::*;
 pub use networks::*;
 pub use offerings::*;
+pub use scope::*;
 pub use settings::*;
 pub use storage::*;
 pub use tags::*;
@@ -51,6 +55,7 @@ pub static ALL: LazyLock<Vec<&'static Declaration>> = LazyLock::new(|| {
         affinity_groups::ALL,
         tags::ALL,
         identity::ALL,
+        audit::ALL,
         long_jobs::ALL,
         settings::ALL,
         management::ALL,
@@ -61,6 +66,11 @@ pub static ALL: LazyLock<Vec<&'static Declaration>> = LazyLock::new(|| {
     .map(|declaration| declaration())
     .collect()
 });
+
+/// The declaration of what is kept in this table.
+pub fn by_table(table: &str) -> Option<&'static Declaration> {
+    ALL.iter().copied().find(|declaration| declaration.table == table)
+}
 
 /// The declaration of the resource called `name`, such as `VmNic`.
 pub fn by_name(name: &str) -> Option<&'static Declaration> {

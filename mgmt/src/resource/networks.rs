@@ -53,7 +53,7 @@ resource! {
 
 resource! {
     /// An L2 network that a cluster's hosts are on.
-    L2NetworkClusterRef, table "l2_network_cluster_ref", class "" {
+    L2NetworkClusterRef, table "l2_network_cluster_ref", class "", with "l2Network" {
         /// The L2 network.
         l2_network_uuid: L2NetworkUuid,
         /// The cluster.
@@ -67,7 +67,7 @@ resource! {
 
 resource! {
     /// A subnet on an L2 network.
-    L3Network, table "l3_network", class "org.zstack.header.network.l3.L3NetworkInventory" {
+    L3Network, table "l3_network", class "org.zstack.header.network.l3.L3NetworkInventory", shareable {
         /// Its id.
         uuid: L3NetworkUuid,
         /// Its name.
@@ -116,7 +116,7 @@ resource! {
 
 resource! {
     /// A DNS server handed to an L3 network's guests.
-    L3NetworkDns, table "l3_network_dns", class "" {
+    L3NetworkDns, table "l3_network_dns", class "", with "l3Network" {
         /// The L3 network.
         l3_network_uuid: L3NetworkUuid,
         /// The server.
@@ -129,7 +129,7 @@ resource! {
 
 resource! {
     /// A route handed to an L3 network's guests.
-    L3NetworkHostRoute, table "l3_network_host_route", class "org.zstack.header.network.l3.L3NetworkHostRouteInventory" {
+    L3NetworkHostRoute, table "l3_network_host_route", class "org.zstack.header.network.l3.L3NetworkHostRouteInventory", with "l3Network" {
         /// A number.
         id: i64,
         /// The L3 network.
@@ -150,7 +150,7 @@ resource! {
 
 resource! {
     /// Addresses an L3 network hands out.
-    IpRange, table "ip_range", class "org.zstack.header.network.l3.IpRangeInventory" {
+    IpRange, table "ip_range", class "org.zstack.header.network.l3.IpRangeInventory", with "l3Network" {
         /// Its id.
         uuid: IpRangeUuid,
         /// Its L3 network.
@@ -182,7 +182,7 @@ resource! {
 
 resource! {
     /// An address that is taken.
-    UsedIp, table "used_ip", class "org.zstack.header.network.l3.UsedIpInventory" {
+    UsedIp, table "used_ip", class "org.zstack.header.network.l3.UsedIpInventory", with "vmNic" {
         /// Its id.
         uuid: UsedIpUuid,
         /// Its range.
@@ -213,7 +213,7 @@ resource! {
 
 resource! {
     /// Who serves network services.
-    NetworkServiceProvider, table "network_service_provider", class "org.zstack.header.network.service.NetworkServiceProviderInventory" {
+    NetworkServiceProvider, table "network_service_provider", class "org.zstack.header.network.service.NetworkServiceProviderInventory", everyone {
         /// Its id.
         uuid: NetworkServiceProviderUuid,
         /// Its name.
@@ -237,7 +237,7 @@ resource! {
 
 resource! {
     /// A service of an L3 network.
-    NetworkServiceL3NetworkRef, table "network_service_l3_network_ref", class "org.zstack.header.network.service.NetworkServiceL3NetworkRefInventory" {
+    NetworkServiceL3NetworkRef, table "network_service_l3_network_ref", class "org.zstack.header.network.service.NetworkServiceL3NetworkRefInventory", with "l3Network" {
         /// The L3 network.
         l3_network_uuid: L3NetworkUuid,
         /// Who gives it.

@@ -10,7 +10,7 @@ pub const ALL: &[fn() -> &'static Declaration] = &[InstanceOffering::declaration
 
 resource! {
     /// A size of VM.
-    InstanceOffering, table "instance_offering", class "org.zstack.header.configuration.InstanceOfferingInventory" {
+    InstanceOffering, table "instance_offering", class "org.zstack.header.configuration.InstanceOfferingInventory", shareable {
         /// Its id.
         uuid: InstanceOfferingUuid,
         /// Its name.
@@ -43,7 +43,7 @@ resource! {
 
 resource! {
     /// A size of volume.
-    DiskOffering, table "disk_offering", class "org.zstack.header.configuration.DiskOfferingInventory" {
+    DiskOffering, table "disk_offering", class "org.zstack.header.configuration.DiskOfferingInventory", shareable {
         /// Its id.
         uuid: DiskOfferingUuid,
         /// Its name.

@@ -35,6 +35,8 @@ text_enum! {
         Gc = "gc",
         /// Notifications.
         Notification = "notification",
+        /// The audit.
+        Audit = "audit",
         /// The management node.
         ManagementServer = "managementServer",
     }

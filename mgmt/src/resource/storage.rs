@@ -16,7 +16,7 @@ pub const ALL: &[fn() -> &'static Declaration] = &[
 
 resource! {
     /// Where volumes are kept.
-    PrimaryStorage, table "primary_storage", class "org.zstack.header.storage.primary.PrimaryStorageInventory" {
+    PrimaryStorage, table "primary_storage", class "org.zstack.header.storage.primary.PrimaryStorageInventory", everyone {
         /// Its id.
         uuid: PrimaryStorageUuid,
         /// Its zone.
@@ -61,7 +61,7 @@ resource! {
 
 resource! {
     /// Where images are kept: an image store on one machine.
-    BackupStorage, table "backup_storage", class "org.zstack.storage.backup.imagestore.ImageStoreBackupStorageInventory" {
+    BackupStorage, table "backup_storage", class "org.zstack.storage.backup.imagestore.ImageStoreBackupStorageInventory", everyone {
         /// Its id.
         uuid: BackupStorageUuid,
         /// Its name.
@@ -106,7 +106,7 @@ resource! {
 
 resource! {
     /// A backup storage that a zone's hosts may use.
-    BackupStorageZoneRef, table "backup_storage_zone_ref", class "" {
+    BackupStorageZoneRef, table "backup_storage_zone_ref", class "", everyone {
         /// The backup storage.
         backup_storage_uuid: BackupStorageUuid,
         /// The zone.
@@ -120,7 +120,7 @@ resource! {
 
 resource! {
     /// A primary storage that a cluster's hosts use.
-    PrimaryStorageClusterRef, table "primary_storage_cluster_ref", class "" {
+    PrimaryStorageClusterRef, table "primary_storage_cluster_ref", class "", everyone {
         /// The primary storage.
         primary_storage_uuid: PrimaryStorageUuid,
         /// The cluster.

@@ -10,7 +10,7 @@ pub const ALL: &[fn() -> &'static Declaration] = &[SystemTag::declaration, UserT
 
 resource! {
     /// A tag that means something to Gantry.
-    SystemTag, table "system_tag", class "org.zstack.header.tag.SystemTagInventory" {
+    SystemTag, table "system_tag", class "org.zstack.header.tag.SystemTagInventory", about "resource_uuid" {
         /// Its id.
         uuid: TagUuid,
         /// The tagged resource.
@@ -32,7 +32,7 @@ resource! {
 
 resource! {
     /// A tag that means something to its user.
-    UserTag, table "user_tag", class "org.zstack.header.tag.UserTagInventory" {
+    UserTag, table "user_tag", class "org.zstack.header.tag.UserTagInventory", about "resource_uuid" {
         /// Its id.
         uuid: TagUuid,
         /// The tagged resource.

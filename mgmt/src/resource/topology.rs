@@ -10,7 +10,7 @@ pub const ALL: &[fn() -> &'static Declaration] = &[Zone::declaration, Cluster::d
 
 resource! {
     /// A place whose resources belong together.
-    Zone, table "zone", class "org.zstack.header.zone.ZoneInventory" {
+    Zone, table "zone", class "org.zstack.header.zone.ZoneInventory", everyone {
         /// Its id.
         uuid: ZoneUuid,
         /// Its name.
@@ -39,7 +39,7 @@ resource! {
 
 resource! {
     /// Hosts that are alike and share networks and storage.
-    Cluster, table "cluster", class "org.zstack.header.cluster.ClusterInventory" {
+    Cluster, table "cluster", class "org.zstack.header.cluster.ClusterInventory", everyone {
         /// Its id.
         uuid: ClusterUuid,
         /// Its name.

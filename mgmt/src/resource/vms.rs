@@ -19,7 +19,7 @@ pub const ALL: &[fn() -> &'static Declaration] =
 
 resource! {
     /// A virtual machine.
-    VmInstance, table "vm_instance", class "org.zstack.header.vm.VmInstanceInventory" {
+    VmInstance, table "vm_instance", class "org.zstack.header.vm.VmInstanceInventory", owned {
         /// Its id.
         uuid: VmUuid,
         /// Its name.
@@ -79,7 +79,7 @@ resource! {
 
 resource! {
     /// A VM instance's network interface.
-    VmNic, table "vm_nic", class "org.zstack.header.vm.VmNicInventory" {
+    VmNic, table "vm_nic", class "org.zstack.header.vm.VmNicInventory", owned "vm_instance_uuid" {
         /// Its id.
         uuid: NicUuid,
         /// Its VM.
@@ -116,7 +116,7 @@ resource! {
 
 resource! {
     /// A volume.
-    Volume, table "volume", class "org.zstack.header.volume.VolumeInventory" {
+    Volume, table "volume", class "org.zstack.header.volume.VolumeInventory", owned "vm_instance_uuid" {
         /// Its id.
         uuid: VolumeUuid,
         /// Its name.
@@ -169,7 +169,7 @@ resource! {
 resource! {
     /// A shareable volume is attached to a VM instance.
     ShareableVolumeVmInstanceRef, table "shareable_volume_vm_instance_ref",
-        class "org.zstack.mevoco.ShareableVolumeVmInstanceRefInventory" {
+        class "org.zstack.mevoco.ShareableVolumeVmInstanceRefInventory", with "vmInstance" {
         /// Its id.
         uuid: ShareableVolumeRefUuid,
         /// The volume.

@@ -64,6 +64,11 @@ settings! {
     /// How many notifications are kept; the oldest go first.
     notification_max: Count = Notification "maxNumber", "10000", 1..=1_000_000;
 
+    /// How long a call is kept in the audit.
+    audit_retention: Seconds = Audit "retentionTime", "7776000", MINUTE..=10 * YEAR;
+    /// How many calls the audit keeps; the oldest go first.
+    audit_max: Count = Audit "maxNumber", "200000", 100..=100_000_000;
+
     /// What becomes of a destroyed VM: it is expunged at once (Direct), when it is old enough (Delay), or by hand (Never).
     vm_deletion_policy: DeletionPolicy = Vm "deletionPolicy", "Delay", ();
     /// How long a destroyed VM can be recovered before it is expunged.

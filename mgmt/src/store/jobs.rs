@@ -1,6 +1,6 @@
 //! Accepted calls and how far each is.
 
-use gantry_common::id::{AccountUuid, JobUuid};
+use gantry_common::id::{AccountUuid, JobUuid, SessionUuid};
 use rusqlite::Row;
 use serde_json::Value;
 
@@ -45,6 +45,8 @@ pub struct JobRecord {
     pub call_digest: String,
     /// Who called.
     pub account_uuid: AccountUuid,
+    /// The session of the call, where it had one.
+    pub session_uuid: Option<SessionUuid>,
     /// Where the result is posted to.
     pub webhook: Option<String>,
     /// Where the caller reached the node; nothing for the node's own jobs.
@@ -74,8 +76,8 @@ pub struct JobStanding {
     pub cancelled_by: Option<AccountUuid>,
 }
 
-const COLUMNS: &str = "uuid, number, api, params, call_digest, account_uuid, webhook, origin, phase, step, state, cancelled_by, \
-                       result, accepted_date, finished_date";
+const COLUMNS: &str = "uuid, number, api, params, call_digest, account_uuid, session_uuid, webhook, origin, phase, step, \
+                       state, cancelled_by, result, accepted_date, finished_date";
 
 fn record(row: &Row<'_>) -> Result<JobRecord, StoreError> {
     let mut columns = 0..;
@@ -87,6 +89,7 @@ fn record(row: &Row<'_>) -> Result<JobRecord, StoreError> {
         params: column(row, next())?,
         call_digest: column(row, next())?,
         account_uuid: column(row, next())?,
+        session_uuid: column(row, next())?,
         webhook: column(row, next())?,
         origin: column(row, next())?,
         phase: column(row, next())?,
@@ -109,6 +112,7 @@ impl Tx<'_> {
             job.params.to_sql(),
             job.call_digest.to_sql(),
             job.account_uuid.to_sql(),
+            job.session_uuid.to_sql(),
             job.webhook.to_sql(),
             job.origin.to_sql(),
             job.phase.to_sql(),
@@ -133,6 +137,12 @@ impl Tx<'_> {
     /// The jobs that have not ended, in the order of their acceptance.
     pub fn open_jobs(&self) -> Result<Vec<JobRecord>, StoreError> {
         self.jobs(&format!("SELECT {COLUMNS} FROM job WHERE finished_date IS NULL ORDER BY number"), [])
+    }
+
+    /// How many jobs of an account have not ended.
+    pub fn open_jobs_of(&self, account: AccountUuid) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM job WHERE finished_date IS NULL AND account_uuid = ?";
+        self.connection.prepare_cached(sql)?.query_row([account.to_sql()], |row| Ok(column(row, 0)))?
     }
 
     /// The number of the next job: it comes after all that have not ended.
@@ -196,15 +206,18 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Stores a job's end, its long job's included, and gives up what it had for itself. What it was asked and what its steps found out is no longer needed, and may be secret.
+    /// Stores a job's end, its long job's and that of the call included, and gives up what it had for itself. What it was asked and
+    /// what its steps found out is no longer needed, and may be secret.
     pub fn finish_job(&self, uuid: JobUuid, phase: JobPhase, result: &Value) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
-                "UPDATE job SET phase = ?2, result = ?3, finished_date = ?4, params = '{}', state = 'null' WHERE uuid = ?1",
+                "UPDATE job SET phase = ?2, result = ?3, finished_date = ?4, params = '{}', state = 'null', session_uuid = NULL
+                 WHERE uuid = ?1",
             )?
             .execute(rusqlite::params_from_iter([uuid.to_sql(), phase.to_sql(), result.to_sql(), Timestamp::now().to_sql()]))?;
         self.release_claims(uuid)?;
         self.drop_parts(uuid)?;
+        self.end_audit(uuid, phase, result)?;
         self.end_long_job(uuid, phase, result)
     }
 

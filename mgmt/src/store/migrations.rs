@@ -9,11 +9,12 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_durable_jobs.sql"),
     include_str!("migrations/0003_settings.sql"),
     include_str!("migrations/0004_query_indexes.sql"),
-    include_str!("migrations/0006_discs_and_kept_addresses.sql"),
     include_str!("migrations/0005_shareable_volumes.sql"),
+    include_str!("migrations/0006_discs_and_kept_addresses.sql"),
     include_str!("migrations/0007_image_exports.sql"),
     include_str!("migrations/0008_local_storage.sql"),
     include_str!("migrations/0009_affinity_groups.sql"),
+    include_str!("migrations/0010_accounts.sql"),
     include_str!("migrations/0011_consoles.sql"),
     include_str!("migrations/0012_deletion.sql"),
 ];

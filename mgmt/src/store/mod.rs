@@ -5,6 +5,7 @@
 //! Reads go to a pool of read-only connections and never wait for the writer.
 
 mod addresses;
+mod audits;
 mod capacity;
 mod claims;
 mod cleanup;
@@ -16,6 +17,7 @@ mod join_tokens;
 mod long_jobs;
 mod migrations;
 mod notifications;
+mod ownership;
 mod query;
 mod reader;
 mod rows;
@@ -30,9 +32,11 @@ use std::path::Path;
 pub use capacity::*;
 pub use claims::*;
 pub use console_access::*;
+use gantry_common::id::AccountUuid;
 pub use image_cache::*;
 pub use jobs::*;
 pub use join_tokens::*;
+pub use ownership::on_behalf_of;
 pub use rows::*;
 use rusqlite::{Connection, OpenFlags};
 pub use table::*;
@@ -107,6 +111,7 @@ impl Store {
         connection.set_prepared_statement_cache_capacity(256);
         migrations::run(&mut connection)?;
         query::equip(&connection)?;
+        ownership::forget_with_what_is_deleted(&connection)?;
         Ok(Self { writer: writer::Writer::start(connection), readers: reader::Readers::new(path) })
     }
 
@@ -135,6 +140,8 @@ impl Store {
 pub struct Tx<'a> {
     // Not to be seen outside this module, or SQL would be written elsewhere.
     connection: &'a Connection,
+    /// On whose behalf it is made.
+    account: Option<AccountUuid>,
 }
 
 /// Works on an inventory of its own that is gone afterwards. It does not ask whether what rows refer to is there.

@@ -71,7 +71,7 @@ fn in_one_view<T, E: From<StoreError>>(
     look: impl FnOnce(&Tx<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
     let transaction = connection.unchecked_transaction().map_err(StoreError::from)?;
-    let result = look(&Tx { connection: &transaction });
+    let result = look(&Tx { connection: &transaction, account: None });
     transaction.finish().map_err(StoreError::from)?;
     result
 }

@@ -19,6 +19,14 @@ impl Tx<'_> {
         Ok(self.get::<Session>(uuid)?.filter(|session| session.expired_date > now))
     }
 
+    /// Ends an account's sessions, all but one if one is to stay.
+    pub fn end_sessions(&self, account: AccountUuid, stays: Option<SessionUuid>) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("DELETE FROM session WHERE account_uuid = ?1 AND uuid IS NOT ?2")?
+            .execute([account.to_sql(), stays.to_sql()])?;
+        Ok(())
+    }
+
     /// Moves a session's end.
     pub fn renew_session(&self, uuid: SessionUuid, until: Timestamp) -> Result<(), StoreError> {
         self.connection

@@ -74,7 +74,7 @@ impl Tx<'_> {
         Ok(found)
     }
 
-    /// Adds a row.
+    /// Adds a row. Where the resource is one that has owners, it gets its own.
     ///
     /// # Errors
     /// It stands already, or refers to what is being deleted, among others.
@@ -84,8 +84,8 @@ impl Tx<'_> {
         let sql = format!("INSERT INTO {} ({}) VALUES ({marks})", declaration.table, column_list(declaration));
         let values = resource.values();
         self.refuse_if_going(declaration, &values)?;
-        self.connection.prepare_cached(&sql)?.execute(params_from_iter(values))?;
-        Ok(())
+        self.connection.prepare_cached(&sql)?.execute(params_from_iter(&values))?;
+        self.give_owner(declaration, &values)
     }
 
     /// Adds a row that joins two resources, unless they are joined already. Answers whether it was new.

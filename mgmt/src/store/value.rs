@@ -154,6 +154,8 @@ texts!(Text: Ipv4Addr, MacAddress, HostAddress, Origin);
 texts!(
     Uuid:
     id::AccountUuid,
+    id::ResourceUuid,
+    id::AuditUuid,
     id::UserUuid,
     id::SessionUuid,
     id::JobUuid,

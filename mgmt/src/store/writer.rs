@@ -9,7 +9,8 @@ use std::{
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, ownership::acting_account};
+use gantry_common::id::AccountUuid;
 
 /// How many changes go into one commit at most.
 const GROUP: usize = 512;
@@ -45,8 +46,9 @@ impl Writer {
         F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
     {
         let (answer, outcome) = oneshot::channel::<Result<T, E>>();
+        let account = acting_account();
         let boxed: Change = Box::new(move |connection| {
-            let result = in_savepoint(connection, change);
+            let result = in_savepoint(connection, account, change);
             Box::new(move |committed| {
                 let result = match committed {
                     Ok(()) => result,
@@ -63,6 +65,7 @@ impl Writer {
 
 fn in_savepoint<T, E: From<StoreError>>(
     connection: &Connection,
+    account: Option<AccountUuid>,
     change: impl FnOnce(&Tx<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
     let run = |sql: &str| {
@@ -70,7 +73,7 @@ fn in_savepoint<T, E: From<StoreError>>(
     };
     run("SAVEPOINT change")?;
     // A fault of the program in one change must not end the writer, and with it all others.
-    let result = catch_unwind(AssertUnwindSafe(|| change(&Tx { connection })));
+    let result = catch_unwind(AssertUnwindSafe(|| change(&Tx { connection, account })));
     let result = result.unwrap_or_else(|_| Err(StoreError::Fault.into()));
     if result.is_err() {
         run("ROLLBACK TO change")?;

@@ -6,7 +6,7 @@ use gantry_mgmt::api::{ReplyField, ReplyType};
 pub const RENAMED: &[(&str, &str)] = &[("LogInByAccount", "LoginByAccount"), ("LogInByUser", "LoginByUser")];
 
 /// Served operations that the reference does not have.
-pub const ADDED: &[&str] = &["CancelJob"];
+pub const ADDED: &[&str] = &["CancelJob", "QueryAudit"];
 
 /// Parameters whose names the scanned reference has wrong: operation, as scanned, as the published client sends it.
 pub const MISREAD: &[(&str, &str, &str)] = &[

@@ -2,6 +2,7 @@
 //! each operation is called over HTTP on a node that runs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that meets the unexpected ends")]
 
+mod admission;
 mod answers;
 mod api;
 mod calls;

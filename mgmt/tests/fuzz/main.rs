@@ -11,7 +11,7 @@ use std::{
 use gantry_mgmt::{
     api::{Method, RawRequest, Router, check, parse_body, parse_query_string},
     operations,
-    query::{self, Plan, Query},
+    query::{self, Plan, Query, View},
     resource,
     store::Store,
 };
@@ -144,8 +144,8 @@ fn no_query_string_makes_the_node_panic_or_its_database_fail() {
         let pairs = parse_query_string(&String::from_utf8_lossy(input));
         let Ok(query) = Query::parse(&pairs) else { return };
         let declaration = *resource::ALL.choose(rng).unwrap();
-        if Plan::new(declaration, &query).is_ok() && rng.random_range(0..RUN_ONE_IN) == 0 {
-            runtime.block_on(store.read(move |tx| query::answer(tx, declaration, &query))).unwrap();
+        if Plan::new(declaration, &query, View::Operator).is_ok() && rng.random_range(0..RUN_ONE_IN) == 0 {
+            runtime.block_on(store.read(move |tx| query::answer(tx, declaration, &query, View::Operator))).unwrap();
         }
     });
 }

@@ -71,6 +71,7 @@ fn ended(ago: Duration, webhook: String) -> JobRecord {
         params: json!({}),
         call_digest: String::new(),
         account_uuid: AccountUuid::random(),
+        session_uuid: None,
         webhook: Some(webhook),
         origin: None,
         phase: JobPhase::Succeeded,

@@ -1,18 +1,19 @@
 //! A node that serves its API, and a client that is logged in.
 
-use std::{ops::Deref, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use gantry_mgmt::api::Limits;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::served_node::{ServedNode, login};
+use super::served_node::{ServedNode, digest, login};
 
 /// Longer than anything here takes, unless it is broken.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+#[derive(Clone)]
 pub struct Api {
-    served: ServedNode,
+    served: Arc<ServedNode>,
     base: String,
     session: String,
     http: reqwest::Client,
@@ -28,7 +29,7 @@ impl Deref for Api {
 
 impl Api {
     pub async fn start() -> Self {
-        let served = ServedNode::start(Limits::default()).await;
+        let served = Arc::new(ServedNode::start(Limits::default()).await);
         let base = format!("http://{}/zstack/v1", served.address);
         let mut api = Self { served, base, session: String::new(), http: reqwest::Client::new() };
         let reply = api.log_in().await.unwrap();
@@ -47,8 +48,36 @@ impl Api {
         self.call(Method::PUT, "/accounts/login", login()).await
     }
 
+    /// The same node as another account sees it.
+    pub async fn log_in_as(&self, name: &str, password: &str) -> Result<Self, Value> {
+        let body = json!({ "logInByAccount": { "accountName": name, "password": digest(password) } });
+        let reply = self.call(Method::PUT, "/accounts/login", body).await?;
+        Ok(Self { session: reply["inventory"]["uuid"].as_str().unwrap().to_owned(), ..self.clone() })
+    }
+
     pub fn session(&self) -> &str {
         &self.session
+    }
+
+    /// One answer, be it that of a job or not.
+    pub async fn ask(&self, method: Method, path: &str) -> (u16, Value) {
+        self.authorized(self.http.request(method, format!("{}{path}", self.base))).await
+    }
+
+    /// A call as a message of the classic protocol, which takes parameters by their names alone: its reply or its error.
+    pub async fn message(&self, operation: &str, mut fields: Value) -> Result<Value, Value> {
+        fields["session"] = json!({ "uuid": self.session });
+        let (url, class) = (self.base.replace("/v1", "/api"), format!("org.zstack.API{operation}Msg"));
+        let request = self.http.post(&url).body(json!({ class: fields }).to_string());
+        let (_, mut answer) = self.authorized(request).await;
+        while answer["state"] == "Processing" {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            let uuid = answer["uuid"].as_str().unwrap();
+            answer = self.authorized(self.http.get(format!("{url}/result/{uuid}"))).await.1;
+        }
+        let result: Value = serde_json::from_str(answer["result"].as_str().unwrap_or("null")).unwrap();
+        let reply = result.as_object().and_then(|result| result.values().next()).unwrap_or(&answer).clone();
+        if reply["success"] == true { Ok(reply) } else { Err(reply["error"].clone()) }
     }
 
     pub async fn log_out(&self) {

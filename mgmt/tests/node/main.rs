@@ -2,8 +2,10 @@
 #![allow(missing_docs, dead_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that meets the unexpected ends")]
 
+mod accounts;
 mod affinity_groups;
 mod api;
+mod audit;
 mod candidates;
 mod changing;
 mod clean_up;
@@ -24,6 +26,7 @@ mod sizes;
 mod static_ips;
 mod storages;
 mod tags;
+mod tenants;
 mod volumes;
 #[path = "../hosts/wire.rs"]
 mod wire;

@@ -68,6 +68,7 @@ mod tests {
             api: "DeleteZone".to_owned(),
             params: json!({}),
             account_uuid: gantry_common::id::AccountUuid::random(),
+            session_uuid: None,
             webhook: None,
             origin: None,
             phase,

@@ -18,7 +18,8 @@ use serde_json::Value;
 
 use self::message::Message;
 use super::{
-    Answer, Call, Handler, Operation, Outcome, carry_out, check_object, known_job, live_session, not_yet, server::Reply,
+    Answer, Call, Handler, Operation, Outcome, Principal, carry_out, check_object, known_job, live_session, not_yet,
+    query_view, server::Reply,
 };
 use crate::{clock::Timestamp, failure::Failure, node::Node};
 
@@ -88,19 +89,23 @@ async fn carry(
     ignored: &mut Vec<String>,
 ) -> Result<Outcome, Failure> {
     let declaration = operation.declaration;
-    let session = match (&message.session, declaration.open) {
-        (_, true) => None,
-        (Some(session), false) => Some(live_session(node, session).await?),
+    let (session, principal) = match (&message.session, declaration.open) {
+        (_, true) => (None, Principal::Stranger),
+        (Some(session), false) => {
+            live_session(node, session).await.map(|(session, principal)| (Some(session), principal))?
+        }
         (None, false) => {
             let details = "the message needs \"session\": {\"uuid\": …}: log in first";
             return Err(Failure::new(ErrorKind::MissingSession, details));
         }
     };
     let _turn = node.turns.of_session(session.as_ref()).await?;
+    let call = Call { operation, session, principal, from, headers };
     if declaration.is_query() && matches!(operation.handler, Handler::Query(_) | Handler::Planned) {
         let query = query::read(message.fields)?;
+        let view = query_view(node, &call).await?;
         let Handler::Query(resource) = operation.handler else { return Err(not_yet(declaration)) };
-        let mut reply = node.store.read(move |tx| crate::query::run(tx, resource, &query)).await?;
+        let mut reply = node.store.read(move |tx| crate::query::run_as(tx, resource, &query, view)).await?;
         if let Some(reply) = reply.as_object_mut() {
             // This protocol has none; its replies name their own class.
             reply.shift_remove("schema");
@@ -109,5 +114,5 @@ async fn carry(
     }
     let checked = check_object(declaration, "the message", message.fields)?;
     ignored.clone_from(&checked.ignored);
-    carry_out(node, Call { operation, session, from, headers }, checked).await
+    carry_out(node, call, checked).await
 }

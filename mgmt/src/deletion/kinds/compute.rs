@@ -12,8 +12,9 @@ use crate::{
     hosts::farewell,
     network,
     operations::require,
-    resource::{L3Network, PrimaryStorage, VmInstance, VmNic, Volume, VolumeType},
+    resource::{L3Network, PrimaryStorage, UsedIp, VmInstance, VmNic, Volume, VolumeType},
     store::{Row, SqlValue, Tx},
+    vm::used_for,
 };
 
 pub const NIC: Kind = Kind {
@@ -21,6 +22,9 @@ pub const NIC: Kind = Kind {
     before: leave_network,
     after: |tx, nic| {
         tx.release_address(held::<UsedIpUuid>(nic, "used_ip_uuid")?)?;
+        // One may be kept for the VM's next start.
+        let (vm, l3): (VmUuid, L3NetworkUuid) = (held(nic, "vm_instance_uuid")?, held(nic, "l3_network_uuid")?);
+        tx.delete_where::<UsedIp>(&[("used_for", used_for(vm).to_sql()), ("l3_network_uuid", l3.to_sql())])?;
         Ok(Vec::new())
     },
     ..plain("VmNic", "interface")

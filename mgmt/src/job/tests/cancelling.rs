@@ -62,6 +62,6 @@ async fn a_job_is_cancelled_by_its_own_account_or_by_admin() {
     let node = node(&dir).await;
     let uuid = adding_image(&node, JobPhase::Running, 0).await;
     let refused = cancel(&node, uuid, AccountUuid::random()).await.unwrap_err();
-    assert_eq!(refused.kind, ErrorKind::PermissionDenied);
+    assert_eq!(refused.kind, ErrorKind::UnknownPath);
     assert_eq!(wanted_by(&node, uuid).await, None);
 }

@@ -2,15 +2,19 @@
 
 use std::rc::Rc;
 
+use gantry_common::id::AccountUuid;
 use rusqlite::{
     ToSql,
     types::{ToSqlOutput, Value},
 };
 
-use super::pattern;
+use super::{
+    pattern,
+    scope::{self, Search},
+};
 use crate::{
-    query::{Check, Comparison, Filter, Operand, Plan, Subject},
-    resource::{Column, Declaration, Relation},
+    query::{Check, Comparison, Filter, Operand, Plan, Right, Subject, View},
+    resource::{Column, Declaration, Relation, SystemTag, UserTag, by_table},
 };
 
 /// A statement and the values bound in it, in order.
@@ -18,6 +22,7 @@ use crate::{
 pub struct Sql {
     pub text: String,
     pub values: Vec<Bound>,
+    pub(super) search: Search,
 }
 
 /// A bound value.
@@ -38,8 +43,8 @@ impl ToSql for Bound {
 }
 
 /// The statement that answers how many there are.
-pub fn total(plan: &Plan) -> Sql {
-    let mut sql = Sql::default();
+pub fn total(plan: &Plan, search: Search) -> Sql {
+    let mut sql = Sql { search, ..Sql::default() };
     let table = plan.resource.table;
     match plan.group_by {
         None => sql.push(&["SELECT count(*) FROM ", table]),
@@ -53,8 +58,8 @@ pub fn total(plan: &Plan) -> Sql {
 }
 
 /// The statement that answers a page of these columns.
-pub fn page(plan: &Plan, columns: &[&Column]) -> Sql {
-    let mut sql = Sql::default();
+pub fn page(plan: &Plan, search: Search, columns: &[&Column]) -> Sql {
+    let mut sql = Sql { search, ..Sql::default() };
     let table = plan.resource.table;
     let identity = || plan.resource.identity().iter().map(|column| column.name);
     sql.push(&["SELECT "]);
@@ -92,18 +97,39 @@ pub fn page(plan: &Plan, columns: &[&Column]) -> Sql {
 
 /// The statement that answers these columns of what a relation leads to from any of the values in its own column; the
 /// first column is the one that leads back.
-pub fn list(relation: &Relation, target: &Declaration, columns: &[&Column], order: &str, from: Vec<Value>) -> Sql {
-    let mut sql = Sql::default();
+pub fn list(
+    (view, search): (View, Search),
+    relation: &Relation,
+    target: &'static Declaration,
+    columns: &[&Column],
+    order: &str,
+    from: Vec<Value>,
+) -> Sql {
+    let mut sql = Sql { search, ..Sql::default() };
     sql.push(&["SELECT ", relation.remote, ", "]);
     sql.names(columns.iter().map(|column| column.name));
-    sql.push(&[" FROM ", target.table, " WHERE ", relation.remote, " IN rarray(?) ORDER BY ", order, ", "]);
-    sql.names(target.identity().iter().map(|column| column.name));
+    sql.push(&[" FROM ", target.table, " WHERE ", relation.remote, " IN rarray(?)"]);
     sql.values.push(Bound::List(Rc::new(from)));
+    if scope::narrows(view, target) {
+        sql.push(&[" AND "]);
+        sql.seen(view, target);
+    }
+    sql.push(&[" ORDER BY ", order, ", "]);
+    sql.names(target.identity().iter().map(|column| column.name));
+    sql
+}
+
+/// The statement that answers a row if the account has this right to the resource with this key.
+pub fn one(resource: &'static Declaration, key: &str, right: Right, account: AccountUuid) -> Sql {
+    let mut sql = Sql::default();
+    sql.push(&["SELECT 1 FROM ", resource.table, " WHERE ", resource.key().name, " = ? AND "]);
+    sql.bind(Value::Text(key.to_owned()));
+    sql.within(resource, right, account);
     sql
 }
 
 impl Sql {
-    fn push(&mut self, parts: &[&str]) {
+    pub(super) fn push(&mut self, parts: &[&str]) {
         self.text.extend(parts.iter().copied());
     }
 
@@ -113,7 +139,7 @@ impl Sql {
         }
     }
 
-    fn bind(&mut self, value: Value) {
+    pub(super) fn bind(&mut self, value: Value) {
         self.values.push(Bound::One(value));
     }
 
@@ -134,35 +160,53 @@ impl Sql {
     }
 
     fn filters(&mut self, plan: &Plan) {
+        let narrowed = scope::narrows(plan.view, plan.resource);
+        if narrowed {
+            self.push(&[" WHERE "]);
+            self.seen(plan.view, plan.resource);
+        }
         for (index, filter) in plan.filters.iter().enumerate() {
-            self.push(&[if index == 0 { " WHERE " } else { " AND " }]);
-            self.filter(plan.resource, filter);
+            self.push(&[if index == 0 && !narrowed { " WHERE " } else { " AND " }]);
+            self.filter(plan.view, plan.resource, filter);
         }
     }
 
-    fn filter(&mut self, resource: &'static Declaration, filter: &Filter) {
+    /// Limits what is read of a table, in a `WHERE` that goes on after it.
+    fn only_seen(&mut self, view: View, resource: &'static Declaration) {
+        if scope::narrows(view, resource) {
+            self.seen(view, resource);
+            self.push(&[" AND "]);
+        }
+    }
+
+    fn filter(&mut self, view: View, resource: &'static Declaration, filter: &Filter) {
         let mut here = resource;
         let mut open = 0;
         for (relation, target) in &filter.path {
             self.push(&[here.table, ".", relation.local, " IN (SELECT "]);
             open += 1;
             if let Some(via) = &relation.via {
-                self.push(&[via.local, " FROM ", via.table, " WHERE ", via.remote, " IN (SELECT "]);
+                self.push(&[via.local, " FROM ", via.table, " WHERE "]);
+                if let Some(link) = by_table(via.table) {
+                    self.only_seen(view, link);
+                }
+                self.push(&[via.remote, " IN (SELECT "]);
                 open += 1;
             }
             self.push(&[relation.remote, " FROM ", target.table, " WHERE "]);
+            self.only_seen(view, target);
             here = target;
         }
         match filter.subject {
             Subject::Field(column) => self.check(&format!("{}.{}", here.table, column.name), &filter.check),
-            Subject::SystemTags => self.tags("system_tag", here, &filter.check),
-            Subject::UserTags => self.tags("user_tag", here, &filter.check),
+            Subject::SystemTags => self.tags(view, SystemTag::declaration(), here, &filter.check),
+            Subject::UserTags => self.tags(view, UserTag::declaration(), here, &filter.check),
         }
         self.push(&[")".repeat(open).as_str()]);
     }
 
     /// A resource has a tag that passes; with a negated check: it has none that passes the plain one.
-    fn tags(&mut self, table: &str, resource: &Declaration, check: &Check) {
+    fn tags(&mut self, view: View, tag: &'static Declaration, resource: &Declaration, check: &Check) {
         let (not, plain) = match check {
             Check::Compare(Comparison::NotEqual, value) => ("NOT ", Check::Compare(Comparison::Equal, value.clone())),
             Check::In(values, true) => ("NOT ", Check::In(values.clone(), false)),
@@ -171,8 +215,12 @@ impl Sql {
             plain => ("", plain.clone()),
         };
         let key = resource.key().name;
-        self.push(&[resource.table, ".", key, " ", not, "IN (SELECT resource_uuid FROM ", table, " WHERE "]);
-        self.check(&format!("{table}.tag"), &plain);
+        self.push(&[resource.table, ".", key, " ", not, "IN (SELECT resource_uuid FROM ", tag.table, " WHERE "]);
+        // Whoever sees a resource that is owned sees its tags.
+        if !resource.scope.is_owned() {
+            self.only_seen(view, tag);
+        }
+        self.check(&format!("{}.tag", tag.table), &plain);
         self.push(&[")"]);
     }
 

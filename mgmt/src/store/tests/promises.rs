@@ -159,7 +159,7 @@ impl World {
     }
 
     fn tx(&self) -> Tx<'_> {
-        Tx { connection: &self.connection }
+        Tx { connection: &self.connection, account: None }
     }
 }
 

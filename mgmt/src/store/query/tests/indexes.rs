@@ -5,9 +5,9 @@ use rusqlite::{Connection, params_from_iter};
 use super::{database, resource};
 use crate::{
     api::parse_query_string,
-    query::{Plan, Query},
+    query::{Plan, Query, View},
     resource::{ALL, by_name},
-    store::query::compile,
+    store::query::{compile, scope::Search},
 };
 
 /// The columns that an index of the table begins with.
@@ -62,12 +62,15 @@ fn every_resource_has_an_identity() {
     }
 }
 
+const OPERATOR: (View, Search) = (View::Operator, Search::EachRow);
+
 /// How the database would go about a query, a step a line.
-fn steps(connection: &Connection, resource_name: &str, query_string: &str) -> String {
+fn steps(connection: &Connection, (view, search): (View, Search), resource_name: &str, query_string: &str) -> String {
     let declaration = resource(resource_name);
-    let plan = Plan::new(declaration, &Query::parse(&parse_query_string(query_string)).unwrap()).unwrap();
+    let query = Query::parse(&parse_query_string(query_string)).unwrap();
+    let plan = Plan::new(declaration, &query, view).unwrap();
     let columns: Vec<_> = declaration.columns.iter().filter(|column| column.public).collect();
-    let sql = compile::page(&plan, &columns);
+    let sql = compile::page(&plan, search, &columns);
     let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", sql.text)).unwrap();
     let steps = statement.query_map(params_from_iter(&sql.values), |row| row.get::<_, String>("detail")).unwrap();
     steps.collect::<Result<Vec<_>, _>>().unwrap().join("\n")
@@ -117,7 +120,7 @@ fn what_is_commonly_asked_is_found_by_index() {
         ("Zone", "q=cluster.host.vmInstance.name=a".to_owned(), &["vm_instance_name (name=?)"]),
         ("IpRange", format!("q=l3NetworkUuid={uuid}"), &["ip_range_l3 (l3_network_uuid=?)"]),
     ] {
-        let steps = steps(&connection, resource_name, &query);
+        let steps = steps(&connection, OPERATOR, resource_name, &query);
         for index in indexes {
             assert!(steps.contains(index), "{query} does not use {index}:\n{steps}");
         }
@@ -132,7 +135,43 @@ fn what_is_commonly_asked_is_found_by_index() {
 fn a_page_without_conditions_reads_no_more_than_the_page() {
     let connection = database();
     for declaration in ALL.iter().filter(|declaration| declaration.is_tagged()) {
-        let steps = steps(&connection, declaration.name, "limit=20");
+        let steps = steps(&connection, OPERATOR, declaration.name, "limit=20");
         assert!(!steps.contains("TEMP B-TREE"), "{}:\n{steps}", declaration.name);
+    }
+}
+
+#[test]
+fn nothing_is_looked_up_for_the_operator() {
+    for declaration in ALL.iter() {
+        let query = Query::parse(&parse_query_string("replyWithCount=true")).unwrap();
+        let plan = Plan::new(declaration, &query, View::Operator).unwrap();
+        for sql in [compile::page(&plan, Search::EachRow, &[]), compile::total(&plan, Search::EachRow)] {
+            assert!(!sql.text.contains("account_uuid = ?") && !sql.text.contains("WHERE"), "{}", sql.text);
+        }
+    }
+}
+
+#[test]
+fn what_an_account_owns_is_found_by_index() {
+    let connection = database();
+    let account = View::Account(gantry_common::id::AccountUuid::random());
+    let by_owner = "COVERING INDEX account_resource_ref_account (account_uuid=? AND resource_type=?)";
+    for (search, query, indexes) in [
+        (Search::Listed, "limit=100", &[by_owner, "SEARCH vm_instance USING PRIMARY KEY (uuid=?)"][..]),
+        (Search::Listed, "q=vmNics.l3Network.name=a", &[by_owner, "vm_nic_l3 (l3_network_uuid=?"]),
+        (
+            Search::EachRow,
+            "sort=-createDate",
+            &[
+                "SCAN vm_instance USING INDEX vm_instance_create_date",
+                "SEARCH account_resource_ref USING PRIMARY KEY (resource_uuid=?)",
+            ],
+        ),
+        (Search::EachRow, "q=name=web", &["vm_instance_name (name=?)", "PRIMARY KEY (resource_uuid=?)"]),
+    ] {
+        let steps = steps(&connection, (account, search), "VmInstance", query);
+        for index in indexes {
+            assert!(steps.contains(index), "{query} does not use {index}:\n{steps}");
+        }
     }
 }

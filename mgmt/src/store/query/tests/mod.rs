@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{
     api::parse_query_string,
     failure::Failure,
-    query::{self, Query},
+    query::{self, Query, View},
     resource::{Declaration, by_name},
     store::{Tx, migrations},
 };
@@ -31,7 +31,18 @@ fn resource(name: &str) -> &'static Declaration {
 
 /// What a caller is answered who asks with this query string.
 fn ask(connection: &Connection, resource: &'static Declaration, query_string: &str) -> Result<Value, Failure> {
-    query::run(&Tx { connection }, resource, &Query::parse(&parse_query_string(query_string))?)
+    ask_as(connection, View::Operator, resource, query_string)
+}
+
+/// The same, where the caller sees with these eyes.
+fn ask_as(
+    connection: &Connection,
+    view: View,
+    resource: &'static Declaration,
+    query_string: &str,
+) -> Result<Value, Failure> {
+    let query = Query::parse(&parse_query_string(query_string))?;
+    query::run_as(&Tx { connection, account: None }, resource, &query, view)
 }
 
 /// A query string of these pairs.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     clock::Timestamp,
-    resource::{Column, Declaration, Relation, Shown, by_name},
+    resource::{Column, Declaration, Relation, Scope, Shown, by_name},
     store::ColumnKind,
 };
 
@@ -75,6 +75,55 @@ impl Tables {
             })
             .map(|(_, row)| row)
             .collect()
+    }
+
+    /// The same where only what an account sees is there.
+    pub fn seen_by(&self, account: &str) -> Self {
+        let seen = |declaration: &'static Declaration, rows: &[Row]| {
+            rows.iter().filter(|row| self.sees(account, declaration, row)).cloned().collect()
+        };
+        Self(self.0.iter().map(|(declaration, rows)| (*declaration, seen(declaration, rows))).collect())
+    }
+
+    /// Whether an account sees a row, as the words of its scope say.
+    fn sees(&self, account: &str, resource: &'static Declaration, row: &Row) -> bool {
+        let me = Cell::Text(account.to_owned());
+        match resource.scope {
+            Scope::Operator => false,
+            Scope::Everyone => true,
+            Scope::Owned { .. } => self.sees_owned(account, Some(resource), cell(resource, row, "uuid")),
+            Scope::With(relation) => {
+                let relation = resource.relation(relation).unwrap();
+                let whole = by_name(relation.target).unwrap();
+                match whole.scope {
+                    // A part is seen with its whole, also where only the owner of that is known.
+                    Scope::Owned { .. } if relation.remote == "uuid" => {
+                        self.sees_owned(account, Some(whole), cell(resource, row, relation.local))
+                    }
+                    _ => self.related(resource, row, relation).into_iter().any(|row| self.sees(account, whole, row)),
+                }
+            }
+            Scope::About(column) => self.sees_owned(account, None, cell(resource, row, column)),
+            Scope::Account(columns) => columns.iter().any(|column| *cell(resource, row, column) == me),
+        }
+    }
+
+    /// Whether an account owns what has this id, of this type if one is given, or has a share in it.
+    fn sees_owned(&self, account: &str, resource: Option<&Declaration>, id: &Cell) -> bool {
+        let me = Cell::Text(account.to_owned());
+        let shareable = resource.is_none_or(|found| matches!(found.scope, Scope::Owned { shareable: true, .. }));
+        let any = |table, column, value: Cell| {
+            self.rows(table).any(|(declaration, row)| {
+                let of = |column: &str| cell(declaration, row, column).clone();
+                let right_type = resource.is_none_or(|found| of("resource_type") == Cell::Text(found.type_name()));
+                right_type && of("resource_uuid") == *id && of(column) == value
+            })
+        };
+        let shared = || {
+            any("shared_resource", "receiver_account_uuid", me.clone())
+                || any("shared_resource", "to_public", Cell::Number(1))
+        };
+        any("account_resource_ref", "account_uuid", me.clone()) || shareable && shared()
     }
 
     fn holds(&self, here: &Declaration, row: &Row, path: &[&str], asked: &Asked) -> bool {

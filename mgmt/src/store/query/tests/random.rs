@@ -2,15 +2,16 @@
 
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
-use rusqlite::{Connection, params_from_iter, types::Value as Sqlite};
+use rusqlite::{Connection, params, params_from_iter, types::Value as Sqlite};
 use serde_json::{Value, json};
 
 use super::{
-    ask, database,
+    ask_as, database,
     naive::{Asked, AskedQuery, Cell, Row, Tables},
     query_string,
 };
 use crate::{
+    query::View,
     resource::{ALL, Column, Declaration, by_name},
     store::ColumnKind,
 };
@@ -69,7 +70,6 @@ fn random_cell(rng: &mut StdRng, column: &Column) -> Cell {
 /// Fills every declared table, and answers what is in it then.
 fn fill(connection: &Connection, seed: u64) -> Tables {
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut tables = Tables::default();
     let is_view = |declaration: &Declaration| {
         let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'view' AND name = ?";
         connection.query_row(sql, [declaration.table], |row| row.get::<_, bool>(0)).unwrap()
@@ -88,6 +88,8 @@ fn fill(connection: &Connection, seed: u64) -> Tables {
             connection.execute(&insert, params_from_iter(row)).unwrap();
         }
     }
+    give_owners(connection, &mut rng);
+    let mut tables = Tables::default();
     // A view shows what is in the tables in the end.
     for declaration in ALL.iter() {
         let names: Vec<&str> = declaration.columns.iter().map(|column| column.name).collect();
@@ -106,6 +108,35 @@ fn fill(connection: &Connection, seed: u64) -> Tables {
         tables.0.push((*declaration, rows.collect()));
     }
     tables
+}
+
+/// Who there is: two accounts, and a third that owns what neither sees.
+const ACCOUNTS: [usize; 3] = [1, 2, 3];
+
+/// Gives what is owned its owners, and shares some of it. Here an id may be that of several resources of different types.
+fn give_owners(connection: &Connection, rng: &mut StdRng) {
+    let columns =
+        "resource_uuid TEXT, account_uuid TEXT, resource_type TEXT, create_date INTEGER, last_op_date INTEGER";
+    let table = format!("DROP TABLE account_resource_ref; CREATE TABLE account_resource_ref ({columns})");
+    connection.execute_batch(&table).unwrap();
+    connection.execute_batch("CREATE INDEX by_resource ON account_resource_ref (resource_uuid)").unwrap();
+    // The second account owns so much that the owner of each row is looked up for it.
+    let much = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1600)
+                INSERT INTO account_resource_ref SELECT 'much' || n, ?1, 'MuchVO', 0, 0 FROM numbers";
+    connection.execute(much, [uuid(ACCOUNTS[1])]).unwrap();
+    for declaration in ALL.iter().filter(|declaration| declaration.scope.is_owned()) {
+        for resource in (0..8).map(uuid) {
+            let owner = uuid(*ACCOUNTS.choose(rng).unwrap());
+            let of_type = declaration.type_name();
+            let own = "INSERT INTO account_resource_ref VALUES (?1, ?2, ?3, 0, 0)";
+            connection.execute(own, params![resource, owner, of_type]).unwrap();
+            if rng.random_bool(0.2) {
+                let receiver = rng.random_bool(0.6).then(|| uuid(*ACCOUNTS.choose(rng).unwrap()));
+                let share = "INSERT OR IGNORE INTO shared_resource VALUES (?1, ?2, ?3, ?4, ?5, 0, 0)";
+                connection.execute(share, params![resource, owner, receiver, receiver.is_none(), of_type]).unwrap();
+            }
+        }
+    }
 }
 
 /// Numbers that choose among what there is: so a failing query shrinks towards the first of everything.
@@ -283,11 +314,11 @@ fn sorted(value: &Value) -> Value {
 }
 
 /// How often a query of the run found something: a test that only ever compares nothing with nothing shows nothing.
-fn compare(connection: &Connection, tables: &Tables, query: &AskedQuery) -> Result<usize, TestCaseError> {
+fn compare(connection: &Connection, view: View, tables: &Tables, query: &AskedQuery) -> Result<usize, TestCaseError> {
+    let ask = |text: &str| ask_as(connection, view, query.resource, text);
     let (expected, total) = tables.answer(query);
     let text = written(query, &[("replyWithCount", "true")]);
-    let reply =
-        ask(connection, query.resource, &text).map_err(|failure| TestCaseError::fail(format!("{failure}: {text}")))?;
+    let reply = ask(&text).map_err(|failure| TestCaseError::fail(format!("{failure}: {text}")))?;
     prop_assert_eq!(&reply["total"], &json!(total), "{} {}", query.resource.name, &text);
     prop_assert_eq!(
         sorted(&reply["inventories"]),
@@ -307,25 +338,39 @@ fn compare(connection: &Connection, tables: &Tables, query: &AskedQuery) -> Resu
             }
         }
     }
-    let count = ask(connection, query.resource, &written(query, &[("count", "true")])).unwrap();
+    let count = ask(&written(query, &[("count", "true")])).unwrap();
     prop_assert_eq!(count, json!({ "total": total }));
     Ok(total)
 }
 
 #[test]
 fn a_query_finds_what_the_conventions_say() {
+    ask_many(400, |tables| vec![(View::Operator, tables)]);
+}
+
+#[test]
+fn to_an_account_what_it_does_not_see_is_not_there() {
+    ask_many(300, |tables| {
+        let view = |account| View::Account(uuid(account).parse().unwrap());
+        ACCOUNTS[..2].iter().map(|account| (view(*account), tables.seen_by(&uuid(*account)))).collect()
+    });
+}
+
+/// Asks random inventories that many queries each, with the eyes of those who see only a part of what there is.
+fn ask_many(queries: u32, views: impl Fn(Tables) -> Vec<(View, Tables)>) {
     let mut found_something = 0;
-    let queries = 400;
     let config = ProptestConfig { cases: queries, failure_persistence: None, ..ProptestConfig::default() };
     for seed in 0..8 {
         let connection = database();
-        let tables = fill(&connection, seed);
+        let views = views(fill(&connection, seed));
         let mut runner = proptest::test_runner::TestRunner::new(config.clone());
         let found = std::cell::Cell::new(0);
         let result = runner.run(&choices(), |choices| {
             let query = query(&choices);
-            if compare(&connection, &tables, &query)? > 0 && !query.conditions.is_empty() {
-                found.set(found.get() + 1);
+            for (view, tables) in &views {
+                if compare(&connection, *view, tables, &query)? > 0 && !query.conditions.is_empty() {
+                    found.set(found.get() + 1);
+                }
             }
             Ok(())
         });
