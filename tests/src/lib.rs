@@ -17,7 +17,6 @@ mod site;
 
 pub use browser::{Browser, Page};
 pub use client::{ApiError, Call, Client, digest, text};
-pub use client::{ApiError, Call, Client, text};
 pub use footprint::Footprint;
 pub use guest::{Console, userdata_tag};
 pub use image_server::ImageServer;

@@ -64,8 +64,6 @@ pub(crate) use image::ExpungeImage;
 pub(crate) use image_cache::{Unneeded, clean_up_cache};
 pub(crate) use image_template::refuse_while_read;
 pub(crate) use making::require;
-pub(crate) use network_service::take_service_address;
-pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES};
 pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES, take_service_address};
 pub(crate) use vm_instance::{ExpungeVmInstance, set_off, set_state};
 pub(crate) use volume::ExpungeDataVolume;

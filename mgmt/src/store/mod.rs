@@ -151,7 +151,7 @@ pub fn in_memory<T>(work: impl FnOnce(&Tx<'_>) -> T) -> T {
     migrations::run(&mut connection).unwrap();
     query::equip(&connection).unwrap();
     connection.pragma_update(None, "foreign_keys", "OFF").unwrap();
-    work(&Tx { connection: &connection })
+    work(&Tx { connection: &connection, account: None })
 }
 
 #[cfg(test)]

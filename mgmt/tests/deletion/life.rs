@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use gantry_common::id::JobUuid;
 use gantry_mgmt::{
+    api::Principal,
     config::Overrides,
     failure::Failure,
     job::{self, Accepted},
@@ -55,7 +56,9 @@ impl Life {
             declaration,
             handler,
             parameters,
-            account_uuid: self.node.admin,
+            principal: Principal::Operator(self.node.admin),
+            session_uuid: None,
+            audit: None,
             webhook: None,
             origin: None,
         };
