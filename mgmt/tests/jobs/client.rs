@@ -38,6 +38,10 @@ impl Call {
         Self { method: reqwest::Method::PUT, body: json!({ action: {} }), ..Self::post(path, Value::Null) }
     }
 
+    pub fn put_with(path: &str, action: &str, params: Value) -> Self {
+        Self { method: reqwest::Method::PUT, body: json!({ action: params }), ..Self::post(path, Value::Null) }
+    }
+
     pub fn delete(path: &str) -> Self {
         Self { method: reqwest::Method::DELETE, body: Value::Null, ..Self::post(path, Value::Null) }
     }

@@ -10,6 +10,7 @@ mod crash;
 #[path = "../hosts/double.rs"]
 #[allow(dead_code, reason = "the tests of the connection use the rest")]
 mod double;
+mod image_stores;
 mod image_web;
 mod limits;
 mod long_jobs;

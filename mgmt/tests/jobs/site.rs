@@ -7,7 +7,10 @@ use gantry_agent::{
     server::{Server, identity::Identity},
     storage::PathLocks,
 };
-use gantry_common::id::{BackupStorageUuid, HostUuid};
+use gantry_common::{
+    agent::StorageCapacity,
+    id::{BackupStorageUuid, HostUuid},
+};
 use gantry_mgmt::{
     clock::Timestamp,
     config::Overrides,
@@ -29,14 +32,17 @@ use super::{
 pub struct Site {
     pub process: Process,
     pub client: Client,
-    storage: BackupStorageUuid,
+    pub storage: BackupStorageUuid,
+    /// A second backup storage on the same machine.
+    pub other: BackupStorageUuid,
     root: TempDir,
+    other_root: TempDir,
 }
 
 impl Site {
     pub async fn start() -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let (data, root) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let [data, root, other_root] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
         let overrides = Overrides { data: Some(data.path().join("data")), ..Overrides::default() };
         let start = Start {
             config: overrides.finish(),
@@ -46,12 +52,14 @@ impl Site {
         let node = Node::open(start).await.unwrap();
         let machine = HostUuid::random();
         let address = start_agent(&node, machine).await;
+        record_machine(&node, machine, address).await;
         let storage = record(&node, machine, address, root.path().display().to_string()).await;
+        let other = record(&node, machine, address, other_root.path().display().to_string()).await;
         drop(node);
 
         let process = Process::start_on(data).await;
         let client = process.client().await;
-        let site = Self { process, client, storage, root };
+        let site = Self { process, client, storage, other, root, other_root };
         site.connected().await;
         site
     }
@@ -71,20 +79,30 @@ impl Site {
 
     /// The files of the backup storage, but for what marks it as one.
     pub fn files(&self) -> Vec<PathBuf> {
-        fn below(directory: &std::path::Path, found: &mut Vec<PathBuf>) {
-            for entry in std::fs::read_dir(directory).unwrap() {
-                let path = entry.unwrap().path();
-                match path.is_dir() {
-                    true => below(&path, found),
-                    false => found.push(path),
-                }
+        files_of(self.root.path())
+    }
+
+    /// Those of the second one.
+    pub fn other_files(&self) -> Vec<PathBuf> {
+        files_of(self.other_root.path())
+    }
+}
+
+fn files_of(root: &std::path::Path) -> Vec<PathBuf> {
+    fn below(directory: &std::path::Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => below(&path, found),
+                false => found.push(path),
             }
         }
-        let mut found = Vec::new();
-        below(self.root.path(), &mut found);
-        found.retain(|path| path.file_name().is_none_or(|name| name != ".gantry-image-store"));
-        found
     }
+    let mut found = Vec::new();
+    below(root, &mut found);
+    found.retain(|path| path.file_name().is_none_or(|name| name != ".gantry-image-store"));
+    found.sort();
+    found
 }
 
 async fn start_agent(node: &Node, machine: HostUuid) -> SocketAddr {
@@ -95,25 +113,33 @@ async fn start_agent(node: &Node, machine: HostUuid) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     let routes = images.serve();
     let double = Arc::new(Double::with_images(Some(images)));
+    *double.capacity.lock() = Some(StorageCapacity { total_bytes: 1 << 40, available_bytes: 1 << 40 });
     tokio::spawn(Server::new(double, Arc::new(identity), routes).serve(listener, CancellationToken::new()));
     address
 }
 
-async fn record(node: &Node, machine: HostUuid, address: SocketAddr, root: String) -> BackupStorageUuid {
-    let (uuid, now) = (BackupStorageUuid::random(), Timestamp::now());
-    let status = ConnectionStatus::Disconnected;
+async fn record_machine(node: &Node, machine: HostUuid, address: SocketAddr) {
     let record = move |tx: &gantry_mgmt::store::Tx<'_>| {
         tx.insert(&Machine {
             uuid: machine,
             address: address.ip().to_string(),
             port: address.port(),
             host_key: None,
-            status,
+            status: ConnectionStatus::Disconnected,
             status_reason: None,
             facts: None,
             foreign_domains: json!([]),
-            create_date: now,
-        })?;
+            create_date: Timestamp::now(),
+        })
+        .map_err(Failure::from)
+    };
+    node.store.write(record).await.unwrap();
+}
+
+async fn record(node: &Node, machine: HostUuid, address: SocketAddr, root: String) -> BackupStorageUuid {
+    let (uuid, now) = (BackupStorageUuid::random(), Timestamp::now());
+    let status = ConnectionStatus::Disconnected;
+    let record = move |tx: &gantry_mgmt::store::Tx<'_>| {
         tx.insert(&BackupStorage {
             uuid,
             name: "images".to_owned(),

@@ -129,6 +129,8 @@ fn put_image(tx: &Tx<'_>, world: World, uuid: ImageUuid, backup: BackupStorageUu
         format: "qcow2".to_owned(),
         system: false,
         create_date: now,
+        export_url: None,
+        export_md5_sum: None,
         last_op_date: now,
     })?;
     tx.insert(&BackupStorage {
@@ -155,6 +157,7 @@ fn put_image(tx: &Tx<'_>, world: World, uuid: ImageUuid, backup: BackupStorageUu
         install_path: text(),
         status: MediaStatus::Ready,
         create_date: now,
+        export_url: None,
         last_op_date: now,
     })?)
 }
