@@ -103,6 +103,8 @@ fn image_called(name: &str) -> Image {
         actual_size: 1 << 20,
         md5_sum: None,
         url: "http://192.0.2.1/image".to_owned(),
+        export_url: None,
+        export_md5_sum: None,
         media_type: MediaType::RootVolumeTemplate,
         guest_os_type: None,
         kind: "zstack".to_owned(),
