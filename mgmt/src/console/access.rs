@@ -1,7 +1,8 @@
 //! Tokens: whoever holds one may open one VM's console, once and soon.
 //!
 //! A token is 128 random bits. Only its digest is stored. It ends with its first use, whatever comes of that; when it has
-//! expired; when its VM stops or moves to another host (the database sees to it); and with its account. Logging out does not
+//! expired; when its VM stops or moves to another host (the database sees to it); when its VM gets another owner; and with its
+//! account. Logging out does not
 //! end it: an address may be handed on, and scripts log out when they are done.
 
 use std::time::Duration;
@@ -14,9 +15,11 @@ use sha2::{Digest, Sha256};
 
 use super::Ending;
 use crate::{
+    api::Principal,
     clock::Timestamp,
     failure::Failure,
     node::Node,
+    query::Right,
     resource::{VmInstance, VmInstanceState},
     secret::Secret,
     store::{ConsoleAccess, Tx},
@@ -47,7 +50,7 @@ pub fn issue(tx: &Tx<'_>, vm: VmUuid, account: AccountUuid, lifetime: Duration) 
 
 /// Takes a token in. It is of no use afterwards.
 pub async fn redeem(node: &Node, token: &str) -> Result<Opened, Ending> {
-    let digest = digest(token);
+    let (digest, admin) = (digest(token), node.admin);
     let redeemed = node
         .store
         .write(move |tx| {
@@ -57,11 +60,25 @@ pub async fn redeem(node: &Node, token: &str) -> Result<Opened, Ending> {
                 return Ok(Err(Ending::BadToken));
             };
             let Some(vm) = tx.get::<VmInstance>(access.vm_uuid)? else { return Ok(Err(Ending::BadToken)) };
+            if !may_use(tx, admin, access.account_uuid, vm.uuid)? {
+                return Ok(Err(Ending::BadToken));
+            }
             let opened = screen_host(&vm).map(|host| Opened { vm: vm.uuid, host, account: access.account_uuid });
             Ok::<_, Failure>(opened.map_err(|failure| Ending::CannotOpen(failure.details)))
         })
         .await;
     redeemed.unwrap_or_else(|failure| Err(Ending::CannotOpen(failure.details)))
+}
+
+/// Whether the VM is the account's still: it may have got another owner since the token was made.
+fn may_use(tx: &Tx<'_>, admin: AccountUuid, account: AccountUuid, vm: VmUuid) -> Result<bool, Failure> {
+    match Principal::of(tx, admin, account)? {
+        Principal::Operator(_) => Ok(true),
+        Principal::Account(account) => {
+            Ok(tx.has_right(VmInstance::declaration(), &vm.to_string(), Right::Own, account)?)
+        }
+        Principal::Stranger => Ok(false),
+    }
 }
 
 /// The host where the VM's screen is.

@@ -37,7 +37,7 @@ operation! {
     RequestConsoleAccess, "9.5.1",
         Post "/consoles", Job -> { inventory: { scheme: String, hostname: String, port: i64, token: String, url: String } }; {
         /// The VM instance.
-        vm_instance_uuid: VmUuid;
+        vm_instance_uuid: VmUuid, own true;
     }
 }
 
@@ -117,7 +117,8 @@ operation! {
 operation! {
     /// Reconnects console proxy agents: the consoles that are open are closed, and can be opened anew.
     ReconnectConsoleProxyAgent, "9.5.3",
-        Put "/consoles/agents", Job -> { inventory: (Json) }, body_keys &["reconnectConsoleProxyAgent", "params"], admits Some(Admits::Operator); {
+        Put "/consoles/agents", Job -> { inventory: (Json) }, body_keys &["reconnectConsoleProxyAgent", "params"],
+        admits Some(Admits::Operator); {
         /// The agents; all of them where they are left out.
         agent_uuids: Option<Vec<ConsoleProxyAgentUuid>>, nonempty true;
     }
@@ -161,7 +162,8 @@ impl JobOperation for ReconnectConsoleProxyAgent {
 
 operation! {
     /// Updates a console proxy agent: the address that consoles' URLs name.
-    UpdateConsoleProxyAgent, "9.5.4", Put "/consoles/agents/{uuid}/actions", Job -> ConsoleProxyAgent, admits Some(Admits::Operator); {
+    UpdateConsoleProxyAgent, "9.5.4",
+        Put "/consoles/agents/{uuid}/actions", Job -> ConsoleProxyAgent, admits Some(Admits::Operator); {
         /// The console proxy agent.
         uuid: ConsoleProxyAgentUuid;
         /// The address or name at which browsers reach the proxy; empty for the one at which callers reach the API.

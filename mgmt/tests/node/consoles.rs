@@ -6,7 +6,7 @@ use std::{
 use futures_util::{SinkExt, StreamExt};
 use gantry_common::{
     agent::VmState,
-    id::{HostUuid, JobUuid, VmUuid},
+    id::{AccountUuid, HostUuid, JobUuid, VmUuid},
 };
 use gantry_mgmt::{
     failure::Failure,
@@ -27,6 +27,7 @@ use tokio_tungstenite::{
 
 use super::{
     api::{Api, details},
+    tenants::make_account,
     wire::RunningAgent,
     world::World,
 };
@@ -211,6 +212,31 @@ async fn a_token_ends_with_the_run_of_its_vm() {
     assert!(details(&refusal).contains("VM 'vm' is Stopped: it has a console only while it runs"), "{refusal}");
     site.put(VmInstanceState::Running, Some(site.agent.host)).await;
     assert!(refused(&site, &token).await.contains("has stopped since"));
+}
+
+#[tokio::test]
+async fn an_account_opens_the_consoles_of_its_own_vms_and_of_no_others_and_only_for_as_long_as_they_are_its_own() {
+    let site = Site::start().await;
+    let operator = &site.api;
+    let alice = make_account(operator, "alice").await.unwrap();
+    let as_alice = operator.log_in_as("alice", "alice").await.unwrap();
+    let params = json!({ "vmInstanceUuid": site.vm });
+    assert_eq!(as_alice.post("/consoles", params.clone()).await.unwrap_err()["code"], "SYS.1009");
+    assert!(as_alice.inventories("/consoles/agents").await.is_empty());
+    let all = json!({ "reconnectConsoleProxyAgent": {} });
+    assert_eq!(as_alice.call(Method::PUT, "/consoles/agents", all).await.unwrap_err()["code"], "ID.1002");
+
+    let give = async |account: AccountUuid| {
+        let given = operator.post(&format!("/account/{account}/resources"), json!({ "resourceUuid": site.vm })).await;
+        given.unwrap();
+    };
+    give(alice).await;
+    let granted = async || as_alice.post("/consoles", params.clone()).await.unwrap()["inventory"]["token"].clone();
+    let (used, kept) = (granted().await, granted().await);
+    let _viewer = site.connect(used.as_str().unwrap()).await;
+    timeout(PATIENCE, site.agent.double.screen()).await.unwrap();
+    give(operator.node.admin).await;
+    refused(&site, kept.as_str().unwrap()).await;
 }
 
 #[tokio::test]
