@@ -92,8 +92,6 @@ fn volume_of(vm: VmUuid) -> Volume {
 fn image_called(name: &str) -> Image {
     let now = Timestamp::now();
     Image {
-        export_md5_sum: None,
-        export_url: None,
         uuid: ImageUuid::random(),
         name: format!("image of {name}"),
         description: None,
