@@ -36,11 +36,11 @@ operation! {
     /// Updates an image store. At a new address its own agent must answer; a password is tried on its machine and not kept.
     UpdateImageStoreBackupStorage, "4.5.14.4", Put "/backup-storage/image-store/{uuid}/actions", Job -> BackupStorage; {
         /// The SSH user.
-        username: Option<String>, max_length 255, nonempty true;
+        username: Option<String>, max_length 255;
         /// The user's password.
         password: Option<Secret>, max_length 255;
         /// The machine's address; that of everything else on the machine changes with it.
-        hostname: Option<String>, max_length 255, nonempty true;
+        hostname: Option<String>, max_length 255;
         /// The SSH port.
         ssh_port: Option<u16>, range 1..=65_535;
         /// The backup storage.
@@ -116,6 +116,9 @@ impl JobOperation for UpdateImageStoreBackupStorage {
 fn plan(tx: &Tx<'_>, run: &mut Recording<'_, UpdateImageStoreBackupStorage>) -> Result<(), Failure> {
     let params = run.params;
     let storage = require::<BackupStorage>(tx, "uuid", params.uuid)?;
+    if params.username.as_deref() == Some("") {
+        return Err(Failure::argument("username", "", "a user's name is needed: root, or one who may use sudo"));
+    }
     let machine = require::<Machine>(tx, "machineUuid", storage.machine_uuid)?;
     let after = match &params.hostname {
         Some(hostname) => {

@@ -48,7 +48,7 @@ operation! {
         /// Free text.
         description: Option<String>, max_length 2048;
         /// The guest system, free text; that of the image the VM was made from where it is left out.
-        guest_os_type: Option<String>, max_length 255;
+        guest_os_type: Option<String>;
         /// The backup storages; the one with the most room where they are left out.
         backup_storage_uuids: Option<Vec<BackupStorageUuid>>, nonempty true;
         /// The root volume.
