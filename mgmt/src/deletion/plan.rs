@@ -117,7 +117,8 @@ impl Search<'_> {
 
     fn follow_one(&mut self, gone: &Row) -> Result<Vec<Row>, Failure> {
         let mut refusing = Vec::new();
-        for rule in rules_to(gone.declaration.name) {
+        let leads_on = |rule: &&Rule| !matches!(rule.then, Then::Remembers | Then::Apart);
+        for rule in rules_to(gone.declaration.name).filter(leads_on) {
             for row in self.rows_by(rule, gone)? {
                 match rule.then {
                     Then::Goes => self.add(row, false),

@@ -115,10 +115,10 @@ pub const RULES: &[Rule] = &[
     rule("LocalStorageResourceRef", "host_uuid", "Host", Then::Apart),
     rule("AffinityGroupUsage", "affinity_group_uuid", "AffinityGroup", Then::GoesWith),
     rule("AffinityGroupUsage", "resource_uuid", "VmInstance", Then::GoesWith),
-    // DeleteAccount refuses while an account owns anything.
+    // DeleteAccount refuses while an account owns anything, and ends what is shared with it.
     rule("AccountResourceRef", "account_uuid", "Account", Then::Apart),
-    rule("SharedResource", "owner_account_uuid", "Account", Then::GoesWith),
-    rule("SharedResource", "receiver_account_uuid", "Account", Then::GoesWith),
+    rule("SharedResource", "owner_account_uuid", "Account", Then::Apart),
+    rule("SharedResource", "receiver_account_uuid", "Account", Then::Apart),
     rule("AuditedCall", "account_uuid", "Account", Then::Remembers),
     rule("Session", "account_uuid", "Account", Then::GoesWith),
     rule("GcJob", "machine_uuid", "Machine", Then::Apart),
