@@ -90,8 +90,9 @@ async fn a_cancelled_command_ends_and_says_so() {
 async fn an_agents_refusal_arrives_as_it_was_made() {
     let (_directory, authority) = authority();
     let agent = RunningAgent::start(&authority).await;
-    let error = agent.link(&authority).await.call(OperationId::random(), &ObserveVm { vm: VmUuid::random() }).await;
-    let expected = AgentError::NotFound { what: "command of the double".to_owned(), name: "observe_vm".to_owned() };
+    let vm = VmUuid::random();
+    let error = agent.link(&authority).await.call(OperationId::random(), &ObserveVm { vm }).await;
+    let expected = AgentError::NotFound { what: "VM".to_owned(), name: vm.to_string() };
     assert_eq!(error, Err(CallError::Agent(expected)));
 }
 

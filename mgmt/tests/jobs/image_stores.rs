@@ -1,5 +1,5 @@
 use gantry_common::id::ImageUuid;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     client::{Call, code, details},
