@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that meets the unexpected ends")]
 
 #[path = "../hosts/double.rs"]
+#[allow(dead_code, reason = "each suite uses a part of it")]
 mod double;
 mod hosts;
 mod invariants;

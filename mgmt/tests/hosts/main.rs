@@ -6,6 +6,7 @@
 mod commands;
 mod connecting;
 mod consoles;
+#[allow(dead_code, reason = "each suite uses a part of it")]
 mod double;
 mod following;
 mod joining;

@@ -11,6 +11,7 @@ mod changing;
 mod clean_up;
 mod consoles;
 #[path = "../hosts/double.rs"]
+#[allow(dead_code, reason = "each suite uses a part of it")]
 mod double;
 mod expunging;
 mod image_cache;
