@@ -40,7 +40,7 @@ fn two_accounts_run_their_vms_on_one_host_and_do_not_see_each_others() {
     }
     for (tenant, own, others) in [(&one, &vms[0], &vms[1]), (&two, &vms[1], &vms[0])] {
         let seen = tenant.query("/vm-instances", &[]);
-        assert_eq!(seen.iter().map(|vm| text(vm, "uuid")).collect::<Vec<_>>(), [own.clone()]);
+        assert_eq!(seen.iter().map(|vm| text(vm, "uuid")).collect::<Vec<_>>(), std::slice::from_ref(own));
         assert!(tenant.query("/vm-instances", &[&format!("uuid={others}")]).is_empty());
         assert_eq!(tenant.query("/volumes", &[]).len(), 1);
         assert_eq!(tenant.query("/vm-instances/nics", &[]).len(), 1);

@@ -91,7 +91,7 @@ async fn an_exported_image_is_served_whole_and_in_parts_at_one_place_until_that_
     assert_eq!(get(&url(other.port, &other.url_path)).await.status(), StatusCode::NOT_FOUND);
     host.exports.end(&command.path).await.unwrap();
     assert_eq!(get(&url(other.port, &other.url_path)).await.status(), StatusCode::NOT_FOUND);
-    assert_eq!(tree(host.notes.path()), Vec::<String>::new());
+    assert_eq!(tree(&host.notes.path().join("exports")), Vec::<String>::new());
 }
 
 #[tokio::test]
