@@ -49,7 +49,7 @@ fn a_stopped_vm_moves_to_another_host_and_storage_and_back_to_its_image() {
     let old = path_of(&client, &volume);
     let moved = to_second().unwrap()["inventory"].clone();
     assert_eq!((text(&moved, "resourceUuid"), text(&moved, "hostUuid")), (volume.clone(), site.hosts[1].clone()));
-    assert_eq!(refs(&client, &format!("host.uuid={}", site.hosts[1])), [volume.clone()]);
+    assert_eq!(refs(&client, &format!("host.uuid={}", site.hosts[1])), std::slice::from_ref(&volume));
     assert_eq!(refs(&client, &format!("hostUuid={}", site.hosts[0])), Vec::<String>::new());
     let new = path_of(&client, &volume);
     assert!(!first.has(&old) && !first.has(&new) && second.has(&new) && old != new);
