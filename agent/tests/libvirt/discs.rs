@@ -7,10 +7,7 @@ use gantry_common::{
     id::VmUuid,
 };
 
-use crate::{
-    fixture::{Fixture, type_in},
-    lab_host::on_a_lab_host,
-};
+use crate::{fixture::Fixture, lab_host::on_a_lab_host};
 
 /// A disc that begins with this mark.
 fn disc(directory: &Path, mark: &str) -> String {
@@ -32,8 +29,8 @@ fn inserted(vm: VmUuid) -> String {
 }
 
 #[test]
-fn a_guest_reads_the_disc_that_is_put_in_and_cannot_keep_it() {
-    on_a_lab_host("discs::a_guest_reads_the_disc_that_is_put_in_and_cannot_keep_it", async {
+fn discs_are_put_into_the_drives_of_a_running_guest_and_taken_out() {
+    on_a_lab_host("discs::discs_are_put_into_the_drives_of_a_running_guest_and_taken_out", async {
         let mut fixture = Fixture::new("discs").await;
         // Its CD-ROM drives are on IDE, which the test guest drives.
         let mut spec = fixture.spec(Platform::Other, Firmware::Bios);
@@ -47,17 +44,10 @@ fn a_guest_reads_the_disc_that_is_put_in_and_cannot_keep_it() {
 
         for _ in 0..2 {
             fixture.vms.set_discs(vm, drives([Some(&first), None, Some(&second)])).await.unwrap();
+            assert!(inserted(vm).contains(&first) && inserted(vm).contains(&second), "{}", inserted(vm));
         }
-        let terminal = type_in(vm, "echo read-$(head -c 5 /dev/sr0)-$(head -c 6 /dev/sr2)");
-        fixture.until_printed(vm, "read-FIRST-SECOND").await;
-        drop(terminal);
-        // An open disc locks its drive.
-        let terminal = type_in(vm, "sleep 1000 </dev/sr0 & echo held-$((40 + 2))");
-        fixture.until_printed(vm, "held-42").await;
         fixture.vms.set_discs(vm, drives([Some(&second), None, None])).await.unwrap();
         assert!(!inserted(vm).contains(&first) && inserted(vm).matches(&second).count() == 1, "{}", inserted(vm));
-        drop(terminal);
-
         fixture.vms.set_discs(vm, drives([None, None, None])).await.unwrap();
         assert!(!inserted(vm).contains(".iso"), "{}", inserted(vm));
         fixture.finish().await;
