@@ -41,8 +41,9 @@ fn interfaces_come_and_go_and_what_somebody_else_plugged_in_stays() {
         fixture.vms.set_nics(two.clone()).await.expect("what does not run is left as it is");
         fixture.vms.start(spec.clone()).await.unwrap();
         fixture.until_booted(vm).await;
-        let by_hand =
-            ["attach-interface", &vm.to_string(), "bridge", "br_gtest", "--mac", "52:54:00:00:00:01", "--live"];
+        let name = vm.to_string();
+        let by_hand = ["attach-interface", &name, "bridge", "br_gtest", "--live", "--model", "virtio"];
+        let by_hand = [&by_hand[..], &["--mac", "52:54:00:00:00:01"]].concat();
         assert!(virsh(&by_hand));
         for _ in 0..2 {
             fixture.vms.set_nics(two.clone()).await.unwrap();
