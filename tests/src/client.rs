@@ -129,7 +129,7 @@ impl Client {
     /// # Errors
     /// What the node answered.
     pub fn delete_by(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, ApiError> {
-        self.change("DELETE", path, query, None, &Self::new_job())
+        self.request("DELETE", path, query, None, Some(&Self::new_job()))
     }
 
     /// DELETEs whatever is in the way, and waits for the job.
@@ -137,7 +137,7 @@ impl Client {
     /// # Errors
     /// What the node answered.
     pub fn delete_enforcing(&self, path: &str) -> Result<Value, ApiError> {
-        self.change("DELETE", path, &[("deleteMode", "Enforcing")], None, &Self::new_job())
+        self.delete_by(path, &[("deleteMode", "Enforcing")])
     }
 
     /// Sends a call without waiting for anything; the connection may break, as it does when the node is killed.
@@ -150,7 +150,7 @@ impl Client {
     /// # Errors
     /// What the node answered.
     pub fn call_as(&self, job: &str, call: &Call) -> Result<Value, ApiError> {
-        self.change(call.method, &call.path, &[], Some(&call.body), job)
+        self.request(call.method, &call.path, &[], Some(&call.body), Some(job))
     }
 
     /// The inventories that meet all conditions, such as `uuid=…`.
@@ -184,8 +184,7 @@ impl Client {
     /// # Errors
     /// What the node answered.
     pub fn get(&self, path: &str) -> Result<Value, ApiError> {
-        let answer = self.send("GET", path, &[], None, None).unwrap_or_else(|error| panic!("GET {path}: {error}"));
-        settled(answer)
+        self.request("GET", path, &[], None, None)
     }
 
     /// A job id to use once.
@@ -213,19 +212,18 @@ impl Client {
         }))
     }
 
-    fn change(
+    /// Sends a request and waits for the job that it becomes, if it becomes one.
+    pub(crate) fn request(
         &self,
         method: &str,
         path: &str,
         query: &[(&str, &str)],
         body: Option<&Value>,
-        job: &str,
+        job: Option<&str>,
     ) -> Result<Value, ApiError> {
-        let sent = self.send(method, path, query, body, Some(job));
+        let sent = self.send(method, path, query, body, job);
         let (status, reply) = sent.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
-        if status != 202 {
-            return settled((status, reply));
-        }
+        let Some(job) = job.filter(|_| status == 202) else { return settled((status, reply)) };
         let location = text(&reply, "location");
         assert_eq!(location, format!("http://{}{BASE}/api-jobs/{job}", self.address));
         self.wait_for_job(job)

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a scenario ends where it cannot go on")]
 
 mod browser;
+mod by_name;
 mod client;
 mod footprint;
 mod guest;
@@ -16,6 +17,7 @@ mod published_client;
 mod site;
 
 pub use browser::{Browser, Page};
+pub use by_name::operations;
 pub use client::{ApiError, Call, Client, digest, text};
 pub use footprint::Footprint;
 pub use guest::{Console, userdata_tag};
