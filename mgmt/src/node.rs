@@ -54,8 +54,8 @@ const FIRST_LOOK: Duration = Duration::from_secs(5);
 /// Logins checked at the same time: each takes much memory and time on purpose.
 const LOGIN_SLOTS: usize = 2;
 
-/// The account of the operator.
-const ADMIN: &str = "admin";
+/// The name of the operator's account.
+pub const ADMIN: &str = "admin";
 
 /// The management node.
 pub struct Node {

@@ -115,7 +115,7 @@ pub const RULES: &[Rule] = &[
     rule("LocalStorageResourceRef", "host_uuid", "Host", Then::Apart),
     rule("AffinityGroupUsage", "affinity_group_uuid", "AffinityGroup", Then::GoesWith),
     rule("AffinityGroupUsage", "resource_uuid", "VmInstance", Then::GoesWith),
-    // DeleteAccount refuses while an account owns anything, and ends what is shared with it.
+    // No rows that go by themselves: what an account owns goes, and with it what is noted of the owner and of the sharing.
     rule("AccountResourceRef", "account_uuid", "Account", Then::Apart),
     rule("SharedResource", "owner_account_uuid", "Account", Then::Apart),
     rule("SharedResource", "receiver_account_uuid", "Account", Then::Apart),

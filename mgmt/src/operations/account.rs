@@ -8,21 +8,22 @@ use super::making::{made, make, put_tags, readable_name, require};
 use crate::{
     api::{Admits, Operation, job, query},
     clock::Timestamp,
+    deletion::{Deletes, Mode, deletes},
     failure::Failure,
     job::{JobOperation, Recording, Run, Step},
-    node::Node,
+    node::{ADMIN, Node},
     operation, password,
     query::inventory_reply,
-    resource::{Account, AccountType, LongJob, Session, SharedResource},
+    resource::{Account, AccountType},
     secret::Secret,
-    store::{SqlValue, Tx},
+    store::{Row, RowKey, SqlValue, Tx},
 };
 
 /// The operations of this chapter.
 pub fn operations() -> Vec<Operation> {
     vec![
         job::<CreateAccount>(),
-        job::<DeleteAccount>(),
+        deletes::<DeleteAccount>(),
         query::<QueryAccount>(Account::declaration),
         job::<UpdateAccount>(),
     ]
@@ -127,7 +128,7 @@ fn record(tx: &Tx<'_>, run: &mut Recording<'_, CreateAccount>) -> Result<(), Fai
 }
 
 operation! {
-    /// Deletes an account that owns nothing. Its sessions end, and nothing is shared with it any more.
+    /// Deletes an account with all that it owns. Its sessions end, and nothing is shared with it any more.
     DeleteAccount, "9.1.2", Delete "/accounts/{uuid}", Job; {
         /// The account.
         uuid: AccountUuid;
@@ -136,53 +137,23 @@ operation! {
     }
 }
 
-impl JobOperation for DeleteAccount {
-    type State = ();
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.uuid.to_string()]
+impl Deletes for DeleteAccount {
+    fn target(&self) -> RowKey {
+        RowKey::new("Account", [self.uuid.to_string()])
     }
 
-    fn steps() -> Vec<Step<Self>> {
-        vec![Step::record("delete the account", |tx, run| {
-            let account = require::<Account>(tx, "uuid", run.params.uuid)?;
-            let uuid = account.uuid;
-            if uuid == run.node.admin || uuid == run.account_uuid {
-                let whose = if uuid == run.node.admin { "the operator's account" } else { "the caller's own account" };
-                let details = format!("'{}' is {whose}, which cannot be deleted", account.name);
-                return Err(Failure::new(ErrorKind::Refused, details));
-            }
-            for long_job in tx.ended_long_jobs(uuid)? {
-                tx.delete::<LongJob>(long_job)?;
-            }
-            refuse_owner(tx, &account)?;
-            tx.delete_where::<Session>(&[("account_uuid", uuid.to_sql())])?;
-            tx.delete_where::<SharedResource>(&[("receiver_account_uuid", uuid.to_sql())])?;
-            Ok(tx.delete::<Account>(uuid)?)
-        })]
+    fn find(&self, tx: &Tx<'_>) -> Result<Row, Failure> {
+        let account = require::<Account>(tx, "uuid", self.uuid)?;
+        if account.name == ADMIN {
+            let details = format!("'{ADMIN}' is the operator's account, which cannot be deleted");
+            return Err(Failure::new(ErrorKind::Refused, details));
+        }
+        tx.row(&self.target())?.ok_or_else(|| Failure::not_found("Account", "uuid", self.uuid))
     }
-}
 
-/// Refuses to delete an account that has something, or is at work.
-fn refuse_owner(tx: &Tx<'_>, account: &Account) -> Result<(), Failure> {
-    let mut has: Vec<String> = Vec::new();
-    for (kind, count) in tx.owned_by(account.uuid)? {
-        has.push(format!("{count} {}", kind.trim_end_matches("VO")));
+    fn mode(&self) -> Mode {
+        Mode::of(self.delete_mode.as_deref())
     }
-    match tx.open_jobs_of(account.uuid)? {
-        0 => {}
-        jobs => has.push(format!("{jobs} jobs under way")),
-    }
-    if has.is_empty() {
-        return Ok(());
-    }
-    let details = format!(
-        "account '{}' still has {}: delete these, or give them to another account with ChangeResourceOwner; \
-         QueryAccountResourceRef lists them",
-        account.name,
-        has.join(", ")
-    );
-    Err(Failure::new(ErrorKind::ResourceInUse, details))
 }
 
 operation! {

@@ -56,6 +56,7 @@ mod volume;
 mod volume_move;
 mod zone;
 
+pub(crate) use affinity_group::expel;
 pub use candidates::{Candidates, Exclusion, inventories_of};
 pub use catalogue::*;
 pub(crate) use changing::{Change, describe, switched};

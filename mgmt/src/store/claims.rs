@@ -1,6 +1,6 @@
 //! What jobs have for themselves, and what they are deleting.
 
-use gantry_common::id::JobUuid;
+use gantry_common::id::{AccountUuid, JobUuid};
 use rusqlite::OptionalExtension;
 
 use super::{Row, SqlValue, StoreError, Tx, column};
@@ -59,7 +59,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Fails if a row that is to be added refers to what is being deleted.
+    /// Fails if a row that is to be added refers to what is being deleted, or if the account that it would be owned by is.
     pub(super) fn refuse_if_going(
         &self,
         declaration: &'static Declaration,
@@ -68,6 +68,9 @@ impl Tx<'_> {
         let anything = self.connection.prepare_cached("SELECT 1 FROM claim WHERE goes LIMIT 1")?.exists([])?;
         if !anything {
             return Ok(());
+        }
+        if let Some(account) = self.account.filter(|_| declaration.scope.is_owned()) {
+            self.refuse_if_account_is_going(account)?;
         }
         let row = Row::new(declaration, Vec::new(), values.to_vec());
         for relation in declaration.references() {
@@ -78,6 +81,12 @@ impl Tx<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Fails if the account is being deleted: it gets nothing any more.
+    pub(super) fn refuse_if_account_is_going(&self, account: AccountUuid) -> Result<(), StoreError> {
+        let uuid = account.to_string();
+        if self.is_going(&uuid)? { Err(StoreError::BeingDeleted { resource: "Account", uuid }) } else { Ok(()) }
     }
 
     /// Stores the plan of a deletion.

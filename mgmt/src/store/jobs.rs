@@ -139,12 +139,6 @@ impl Tx<'_> {
         self.jobs(&format!("SELECT {COLUMNS} FROM job WHERE finished_date IS NULL ORDER BY number"), [])
     }
 
-    /// How many jobs of an account have not ended.
-    pub fn open_jobs_of(&self, account: AccountUuid) -> Result<u64, StoreError> {
-        let sql = "SELECT count(*) FROM job WHERE finished_date IS NULL AND account_uuid = ?";
-        self.connection.prepare_cached(sql)?.query_row([account.to_sql()], |row| Ok(column(row, 0)))?
-    }
-
     /// The number of the next job: it comes after all that have not ended.
     pub fn next_job_number(&self) -> Result<u64, StoreError> {
         let sql = "SELECT coalesce(max(number), 0) + 1 FROM job WHERE finished_date IS NULL";

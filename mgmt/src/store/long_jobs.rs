@@ -1,12 +1,9 @@
 //! Long jobs follow the jobs that carry them out, each in the transaction that changes its job.
 
-use gantry_common::{
-    error::ErrorKind,
-    id::{AccountUuid, JobUuid, LongJobUuid},
-};
+use gantry_common::{error::ErrorKind, id::JobUuid};
 use serde_json::Value;
 
-use super::{JobPhase, SqlValue, StoreError, Tx, column};
+use super::{JobPhase, SqlValue, StoreError, Tx};
 use crate::{
     clock::Timestamp,
     resource::{LongJob, LongJobState},
@@ -25,19 +22,6 @@ impl Tx<'_> {
     /// The long job that this job carries out.
     pub fn long_job_of(&self, job: JobUuid) -> Result<Option<LongJob>, StoreError> {
         Ok(self.find::<LongJob>(&[("api_id", job.to_sql())])?.pop())
-    }
-
-    /// The long jobs of an account that have ended.
-    pub fn ended_long_jobs(&self, account: AccountUuid) -> Result<Vec<LongJobUuid>, StoreError> {
-        let sql = "SELECT uuid FROM long_job WHERE state NOT IN ('Waiting', 'Running')
-                   AND uuid IN (SELECT resource_uuid FROM account_resource_ref WHERE account_uuid = ?)";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query([account.to_sql()])?;
-        let mut ended = Vec::new();
-        while let Some(row) = rows.next()? {
-            ended.push(column(row, 0)?);
-        }
-        Ok(ended)
     }
 
     /// Notes that the job's turn has come.

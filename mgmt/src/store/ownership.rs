@@ -77,6 +77,7 @@ impl Tx<'_> {
 
     /// Gives an owned resource to another account. What was shared by its old owner is not shared any more.
     pub fn change_owner(&self, resource: impl std::fmt::Display, account: AccountUuid) -> Result<(), StoreError> {
+        self.refuse_if_account_is_going(account)?;
         let resource = resource.to_string();
         self.connection
             .prepare_cached(
@@ -109,19 +110,6 @@ impl Tx<'_> {
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query([key.to_sql()])?;
         Ok(rows.next()?.map(|row| column(row, 0)).transpose()?.flatten())
-    }
-
-    /// How many resources of each type an account owns.
-    pub fn owned_by(&self, account: AccountUuid) -> Result<Vec<(String, u64)>, StoreError> {
-        let sql =
-            "SELECT resource_type, count(*) FROM account_resource_ref WHERE account_uuid = ? GROUP BY resource_type";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query([account.to_sql()])?;
-        let mut owned = Vec::new();
-        while let Some(row) = rows.next()? {
-            owned.push((column(row, 0)?, column(row, 1)?));
-        }
-        Ok(owned)
     }
 
     /// Who owns a resource, and of which type it is.

@@ -47,6 +47,7 @@ impl Inventory {
         for table in self.tables().into_iter().filter(|table| !KEPT.contains(&table.as_str())) {
             self.connection.execute(&format!("DELETE FROM {table}"), []).unwrap();
         }
+        self.connection.execute("DELETE FROM account WHERE kind = 'Normal'", []).unwrap();
     }
 
     pub fn count(&self, sql: &str) -> i64 {
@@ -101,7 +102,24 @@ impl Inventory {
             ));
             assert_eq!(dangling, 0, "{}.{column} names what there is not", rule.from);
         }
+        for owned in resource::ALL.iter().filter(|declaration| declaration.scope.is_owned()) {
+            let (table, key, kind) = (owned.table, owned.key().name, owned.type_name());
+            let of_nobody = self.count(&format!(
+                "SELECT count(*) FROM {table} WHERE {key} NOT IN (SELECT resource_uuid FROM account_resource_ref)"
+            ));
+            let of_nothing = self.count(&format!(
+                "SELECT (SELECT count(*) FROM account_resource_ref WHERE resource_type = '{kind}'
+                             AND resource_uuid NOT IN (SELECT {key} FROM {table}))
+                      + (SELECT count(*) FROM shared_resource WHERE resource_type = '{kind}'
+                             AND resource_uuid NOT IN (SELECT {key} FROM {table}))"
+            ));
+            assert_eq!((of_nobody, of_nothing), (0, 0), "{kind}: owned by nobody, owned or shared and not there");
+        }
         for (what, sql) in [
+            ("an account that there is not has something", "SELECT
+                (SELECT count(*) FROM account_resource_ref WHERE account_uuid NOT IN (SELECT uuid FROM account))
+                + (SELECT count(*) FROM shared_resource WHERE owner_account_uuid NOT IN (SELECT uuid FROM account)
+                    OR receiver_account_uuid NOT IN (SELECT uuid FROM account))"),
             ("an address that nobody has is taken", "SELECT count(*) FROM used_ip WHERE
                 NOT EXISTS (SELECT 1 FROM vm_nic WHERE used_ip_uuid = used_ip.uuid)
                 AND NOT EXISTS (SELECT 1 FROM l3_network WHERE uuid = l3_network_uuid AND service_address = used_ip.ip)"),

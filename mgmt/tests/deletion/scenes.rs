@@ -36,6 +36,8 @@ fn two_hosts() -> Shape {
         images: vec![],
         vms: vec![vm(0), vm(1)],
         volumes: vec![],
+        accounts: 1,
+        owners: vec![1],
     }
 }
 

@@ -5,7 +5,9 @@ use std::any::TypeId;
 use gantry_common::id::{HostUuid, JobUuid, SessionUuid};
 use gantry_mgmt::{
     api::{Admits, Declaration, Handler, Method, Parameter, ParameterKind},
+    failure::Failure,
     operations, resource,
+    store::Claim,
 };
 use serde_json::{Value, json};
 
@@ -165,27 +167,51 @@ async fn a_new_owner_gets_a_resource_with_its_parts() {
 }
 
 #[tokio::test]
-async fn an_account_is_deleted_only_when_it_owns_nothing() {
-    let (operator, _, one, two) = two_tenants().await;
-    let path = format!("/accounts/{}", one.account);
-    let refused = operator.delete(&path).await.unwrap_err();
-    assert_eq!(refused["code"], json!("SYS.1008"));
-    for what in ["1 VmInstance", "1 VmNic", "1 Volume", "1 Image"] {
-        assert!(details(&refused).contains(what), "{refused}");
+async fn an_account_goes_with_all_that_it_owns_and_nothing_else_does() {
+    let (operator, world, one, two) = two_tenants().await;
+    for name in ["group", "other group"] {
+        let tenant = if name == "group" { &one } else { &two };
+        let group = tenant.post("/affinity-groups", json!({ "name": name, "policy": "antiSoft" })).await.unwrap();
+        let group = group["inventory"]["uuid"].as_str().unwrap();
+        tenant.post(&format!("/affinity-groups/{group}/vm-instances/{}", two.vm), json!({})).await.ok();
     }
-    for what in [one.vm.to_string(), one.image.to_string()] {
-        let to = format!("/account/{}/resources", two.account);
-        operator.post(&to, json!({ "resourceUuid": what })).await.unwrap();
+    let job = json!({ "jobName": "UpdateVmInstance", "jobData": { "uuid": one.vm, "name": "renamed" } });
+    one.post("/longjobs", job).await.unwrap();
+    let for_both = json!({ "resourceUuids": [world.l3], "accountUuids": [one.account, two.account] });
+    operator.act("/accounts/resources", "shareResource", for_both).await.unwrap();
+    let before = two.inventories("/accounts/resources/refs").await;
+
+    operator.delete(&format!("/accounts/{}?deleteMode=Permissive", one.account)).await.unwrap();
+    for path in
+        ["/accounts", "/vm-instances", "/volumes", "/vm-instances/nics", "/images", "/affinity-groups", "/longjobs"]
+    {
+        let mine = two.inventories(path).await;
+        assert_eq!(operator.inventories(path).await.len(), mine.len() + usize::from(path == "/accounts"), "{path}");
+        assert_eq!(mine.is_empty(), path == "/longjobs", "{path}");
     }
-    operator.delete(&path).await.unwrap();
-    assert!(operator.inventories(&path).await.is_empty());
+    assert_eq!(two.inventories("/accounts/resources/refs").await, before);
+    assert_eq!(operator.inventories("/accounts/resources").await.len(), 1);
     let (status, answer) = one.ask(http::Method::GET, "/vm-instances").await;
     assert_eq!((status, answer["error"]["code"].as_str()), (503, Some("ID.1001")));
     assert!(operator.log_in_as("one", "one").await.is_err());
-    for own in [operator.node.admin.to_string()] {
-        let refused = operator.delete(&format!("/accounts/{own}")).await.unwrap_err();
-        assert!(details(&refused).contains("cannot be deleted"), "{refused}");
-    }
+
+    let refused = operator.delete(&format!("/accounts/{}", operator.node.admin)).await.unwrap_err();
+    assert!(details(&refused).contains("cannot be deleted"), "{refused}");
+}
+
+#[tokio::test]
+async fn an_account_that_is_being_deleted_gets_nothing_more() {
+    let (operator, _, one, two) = two_tenants().await;
+    let claim = Claim { resource: one.account.to_string(), goes: true };
+    let claimed = operator.node.store.write(move |tx| Ok::<_, Failure>(tx.set_claims(JobUuid::random(), &[claim])?));
+    claimed.await.unwrap();
+    let group = json!({ "name": "late", "policy": "antiSoft" });
+    let refused = one.post("/affinity-groups", group.clone()).await.unwrap_err();
+    assert!(details(&refused).contains("is being deleted"), "{refused}");
+    let to = format!("/account/{}/resources", one.account);
+    let refused = operator.post(&to, json!({ "resourceUuid": two.image })).await.unwrap_err();
+    assert!(details(&refused).contains("is being deleted"), "{refused}");
+    two.post("/affinity-groups", group).await.unwrap();
 }
 
 #[tokio::test]

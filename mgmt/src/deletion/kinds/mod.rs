@@ -1,5 +1,6 @@
 //! The resources that go by themselves, in the order in which they go: what names another one goes before it.
 
+mod accounts;
 mod compute;
 mod images;
 mod networks;
@@ -59,6 +60,7 @@ const fn plain(name: &'static str, called: &'static str) -> Kind {
 pub const KINDS: &[Kind] = &[
     compute::NIC,
     compute::VM,
+    accounts::AFFINITY_GROUP,
     storages::VOLUME,
     images::COPY,
     plain("Image", "image"),
@@ -75,6 +77,8 @@ pub const KINDS: &[Kind] = &[
     plain("Zone", "zone"),
     plain("InstanceOffering", "instance offering"),
     plain("DiskOffering", "disk offering"),
+    plain("LongJob", "long job"),
+    accounts::ACCOUNT,
 ];
 
 /// How a resource goes, with its place in the order; nothing for one that never goes by itself.
@@ -82,13 +86,15 @@ pub fn kind_of(name: &str) -> Option<(usize, &'static Kind)> {
     KINDS.iter().enumerate().find(|(_, kind)| kind.name == name)
 }
 
-/// Rows that go because all that held them goes.
+/// Rows that go because all that held them goes, or because who owns them does.
 pub fn taken_along<'a>(
     tx: &Tx<'_>,
     goes: impl Fn(&RowKey) -> bool,
-    going: impl Iterator<Item = &'a RowKey>,
+    going: impl Iterator<Item = &'a RowKey> + Clone,
 ) -> Result<Vec<Row>, Failure> {
-    images::without_copies(tx, goes, going)
+    let mut taken = images::without_copies(tx, &goes, going.clone())?;
+    taken.extend(accounts::owned(tx, goes, going)?);
+    Ok(taken)
 }
 
 /// Deletes a row with what is nothing without it, and lets go of it what stays. Answers what is removed from machines when

@@ -15,6 +15,8 @@ use crate::{
     api::{Operation, job, query},
     change_description,
     clock::Timestamp,
+    deletes,
+    deletion::deletes,
     failure::Failure,
     job::{JobOperation, Step},
     operation,
@@ -27,7 +29,7 @@ use crate::{
 pub fn operations() -> Vec<Operation> {
     vec![
         job::<CreateAffinityGroup>(),
-        job::<DeleteAffinityGroup>(),
+        deletes::<DeleteAffinityGroup>(),
         change::<UpdateAffinityGroup>(),
         change::<ChangeAffinityGroupState>(),
         job::<AddVmToAffinityGroup>(),
@@ -98,23 +100,7 @@ operation! {
     }
 }
 
-impl JobOperation for DeleteAffinityGroup {
-    type State = ();
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.uuid.to_string()]
-    }
-
-    fn steps() -> Vec<Step<Self>> {
-        vec![Step::record("delete the affinity group", |tx, run| {
-            let group = require::<AffinityGroup>(tx, "uuid", run.params.uuid)?;
-            for usage in tx.find::<AffinityGroupUsage>(&[("affinity_group_uuid", group.uuid.to_sql())])? {
-                expel(tx, usage.resource_uuid)?;
-            }
-            Ok(tx.delete::<AffinityGroup>(group.uuid)?)
-        })]
-    }
-}
+deletes!(DeleteAffinityGroup of AffinityGroup);
 
 operation! {
     /// Queries affinity groups.

@@ -1,6 +1,7 @@
 //! Random inventories, put straight into the store, and what their hosts have of them.
 
 mod networks;
+mod owners;
 mod shape;
 mod storage;
 mod vms;
@@ -24,6 +25,7 @@ use super::{
 pub use shape::{Shape, VmShape, any_shape};
 use storage::{NewVolume, PlacedStorage};
 use vms::Setting;
+
 /// A call that deletes or detaches something.
 #[derive(Debug, Clone)]
 pub struct Target {
@@ -115,6 +117,7 @@ fn pick<T: Clone>(from: &[T], index: usize) -> Option<T> {
 fn chosen<T>(from: &[T], bits: u8) -> impl Iterator<Item = &T> {
     from.iter().enumerate().filter(move |(at, _)| bits >> at & 1 == 1).map(|(_, chosen)| chosen)
 }
+
 /// Puts the inventory into the store. Machines that are away never were there; the ports are those of the agents.
 pub fn build(
     tx: &Tx<'_>,
@@ -206,6 +209,8 @@ pub fn build(
         let uuid = built.id();
         storage::put_volume(tx, &mut built, NewVolume { uuid, storage, at, vm: None, now })?;
     }
+    owners::put_group(tx, &mut built, &ground)?;
+    owners::put_accounts(tx, &mut built, shape, &ground)?;
     Ok(built)
 }
 
@@ -232,5 +237,3 @@ fn host(place: Place, now: Timestamp) -> Host {
         last_op_date: now,
     }
 }
-
-type Places = [(usize, HostUuid, ClusterUuid, ZoneUuid)];

@@ -22,6 +22,9 @@ pub struct Shape {
     pub vms: Vec<VmShape>,
     /// Host and storage of volumes that no VM has.
     pub volumes: Vec<(usize, usize)>,
+    pub accounts: usize,
+    /// Whose each resource is: the operator's, or one of the accounts'.
+    pub owners: Vec<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -55,8 +58,10 @@ pub fn any_shape() -> impl Strategy<Value = Shape> {
             (Just(hosts), prop::collection::vec(0..8_usize, count))
                 .prop_map(|(hosts, storages)| hosts.into_iter().zip(storages).collect::<Vec<_>>())
         }),
+        (0..=2_usize, several(1, 8)),
     )
-        .prop_map(|((zones, clusters, hosts, l2s), (l3s, ranges, storages, stores), (images, vms), volumes)| {
-            Shape { zones, clusters, hosts, l2s, l3s, ranges, storages, stores, images, vms, volumes }
+        .prop_map(|(places, (l3s, ranges, storages, stores), (images, vms), volumes, (accounts, owners))| {
+            let (zones, clusters, hosts, l2s) = places;
+            Shape { zones, clusters, hosts, l2s, l3s, ranges, storages, stores, images, vms, volumes, accounts, owners }
         })
 }
