@@ -1,9 +1,9 @@
 //! Expunging what was deleted and has not been recovered in time, by the operations that callers use for it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use gantry_common::id::{ImageUuid, VmUuid, VolumeUuid};
-use serde_json::{Map, Value};
+use gantry_common::id::{BackupStorageUuid, ImageUuid, VmUuid, VolumeUuid};
+use serde_json::{Map, Value, json};
 
 use crate::{
     clock::Timestamp,
@@ -12,7 +12,7 @@ use crate::{
     node::Node,
     notification::Notice,
     operations::{ExpungeDataVolume, ExpungeImage, ExpungeVmInstance},
-    resource::{Image, MediaStatus, NotificationType, VmInstance, VmInstanceState, Volume},
+    resource::{Image, ImageBackupStorageRef, MediaStatus, NotificationType, VmInstance, VmInstanceState, Volume},
     settings::DeletionPolicy,
     store::SqlValue,
 };
@@ -44,9 +44,13 @@ pub async fn expunge_images(node: Arc<Node>) -> Result<(), Failure> {
     let policy = settings.image_deletion_policy;
     let Some(before) = due_before(policy, settings.image_expunge_period) else { return Ok(()) };
     let deleted = [("status", MediaStatus::Deleted.to_sql())];
-    let images = node.store.read(move |tx| Ok::<_, Failure>(tx.find::<Image>(&deleted)?)).await?;
-    for image in images.into_iter().filter(|image| image.last_op_date <= before) {
-        expunge_image(&node, image.uuid).await;
+    let copies = node.store.read(move |tx| Ok::<_, Failure>(tx.find::<ImageBackupStorageRef>(&deleted)?)).await?;
+    let mut due: BTreeMap<ImageUuid, Vec<BackupStorageUuid>> = BTreeMap::new();
+    for copy in copies.into_iter().filter(|copy| copy.last_op_date <= before) {
+        due.entry(copy.image_uuid).or_default().push(copy.backup_storage_uuid);
+    }
+    for (image, storages) in due {
+        expunge_image(&node, image, &storages).await;
     }
     Ok(())
 }
@@ -78,9 +82,11 @@ pub async fn expunge_volume(node: &Arc<Node>, volume: VolumeUuid) {
     }
 }
 
-/// Expunges a deleted image.
-pub async fn expunge_image(node: &Arc<Node>, image: ImageUuid) {
-    if let Err(failure) = job::run::<ExpungeImage>(node, named("imageUuid", image)).await {
+/// Expunges a deleted image from backup storages.
+pub async fn expunge_image(node: &Arc<Node>, image: ImageUuid, storages: &[BackupStorageUuid]) {
+    let mut parameters = named("imageUuid", image);
+    parameters.insert("backupStorageUuids".to_owned(), json!(storages));
+    if let Err(failure) = job::run::<ExpungeImage>(node, parameters).await {
         failed(image, &failure).about::<Image>(image).tell(node).await;
     }
 }

@@ -12,32 +12,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    image_copies::{ImageCopy, admit_image, copies, set_copies},
-    making::{make, put_tags, readable_name, refuse_if_used, require},
+    image_copies::{ImageCopy, admit_image, set_copies},
+    making::{make, put_tags, readable_name, require},
 };
 use crate::{
     api::{Operation, job, query},
-    background::expunge_image,
     cleanup::{Cleanup, clean_up},
     clock::Timestamp,
     failure::Failure,
     job::{JobOperation, Part, Recording, Run, Step},
     operation,
-    query::inventory_reply,
     resource::{AdminState, BackupStorage, GuestPlatform, Image, ImageBackupStorageRef, MediaStatus, MediaType},
-    settings::DeletionPolicy,
     store::{SqlValue, Tx},
 };
 
 /// The operations of this chapter.
 pub fn operations() -> Vec<Operation> {
-    vec![
-        job::<AddImage>(),
-        job::<DeleteImage>(),
-        job::<RecoverImage>(),
-        job::<ExpungeImage>(),
-        query::<QueryImage>(Image::declaration),
-    ]
+    vec![job::<AddImage>(), query::<QueryImage>(Image::declaration)]
 }
 
 operation! {
@@ -236,148 +227,6 @@ async fn download(mut run: Run<AddImage>) -> Result<Adding, Failure> {
         run.state.facts = Some(facts);
     }
     Ok(run.state)
-}
-
-operation! {
-    /// Puts an image aside: it can be recovered until it is expunged.
-    DeleteImage, "3.3.2", Delete "/images/{uuid}", Job; {
-        /// The image.
-        uuid: ImageUuid;
-        /// The backup storages to delete it from; all where they are left out.
-        backup_storage_uuids: Option<Vec<BackupStorageUuid>>, nonempty true;
-        /// How dependents are treated.
-        delete_mode: Option<String>, values &["Permissive", "Enforcing"];
-    }
-}
-
-impl JobOperation for DeleteImage {
-    type State = ();
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.uuid.to_string()]
-    }
-
-    fn steps() -> Vec<Step<Self>> {
-        vec![
-            Step::record("put the image aside", |tx, run: &mut Recording<'_, Self>| {
-                let mut image = require::<Image>(tx, "uuid", run.params.uuid)?;
-                if image.status == MediaStatus::Deleted {
-                    return Ok(());
-                }
-                if let Some(asked) = &run.params.backup_storage_uuids
-                    && copies(tx, image.uuid)?.iter().any(|copy| !asked.contains(&copy.backup_storage_uuid))
-                {
-                    let remedy = "an image is deleted from all of its backup storages at once: name all or none";
-                    return Err(Failure::argument("backupStorageUuids", format!("{asked:?}"), remedy));
-                }
-                image.status = MediaStatus::Deleted;
-                image.last_op_date = Timestamp::now();
-                tx.save(&image)?;
-                set_copies(tx, image.uuid, MediaStatus::Deleted)
-            }),
-            Step::remote("have it expunged, where that is the policy", |run: Run<Self>| async move {
-                if run.node.settings.now().image_deletion_policy == DeletionPolicy::Direct {
-                    let (node, image) = (run.node.clone(), run.params.uuid);
-                    // It waits for this job's end.
-                    tokio::spawn(async move { expunge_image(&node, image).await });
-                }
-                Ok(())
-            }),
-        ]
-    }
-}
-
-operation! {
-    /// Takes a deleted image back.
-    RecoverImage, "3.3.5", Put "/images/{imageUuid}/actions", Job -> Image, body_keys &["recoverImage", "params"]; {
-        /// The image.
-        image_uuid: ImageUuid;
-        /// The backup storages; all where they are left out.
-        backup_storage_uuids: Option<Vec<BackupStorageUuid>>;
-    }
-}
-
-impl JobOperation for RecoverImage {
-    type State = ();
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.image_uuid.to_string()]
-    }
-
-    fn steps() -> Vec<Step<Self>> {
-        vec![Step::record("take the image back", |tx, run| {
-            let mut image = require::<Image>(tx, "imageUuid", run.params.image_uuid)?;
-            if image.status != MediaStatus::Deleted {
-                return Err(Failure::new(
-                    ErrorKind::StateForbids,
-                    format!("image '{}' is {}: only a Deleted one can be recovered", image.name, image.status),
-                ));
-            }
-            image.status = MediaStatus::Ready;
-            image.last_op_date = Timestamp::now();
-            tx.save(&image)?;
-            set_copies(tx, image.uuid, MediaStatus::Ready)
-        })]
-    }
-
-    fn reply(&self, tx: &Tx<'_>, _state: &()) -> Result<Value, Failure> {
-        inventory_reply::<Image>(tx, self.image_uuid)
-    }
-}
-
-operation! {
-    /// Removes a deleted image and its files for good.
-    ExpungeImage, "3.3.3", Put "/images/{imageUuid}/actions", Job; {
-        /// The image.
-        image_uuid: ImageUuid;
-        /// The backup storages; all where they are left out.
-        backup_storage_uuids: Option<Vec<BackupStorageUuid>>, nonempty true;
-    }
-}
-
-/// The files that are to go.
-#[derive(Debug, Default, Clone, Serialize, Deserialize)]
-pub struct Files {
-    copies: Vec<ImageCopy>,
-}
-
-impl JobOperation for ExpungeImage {
-    type State = Files;
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.image_uuid.to_string()]
-    }
-
-    fn steps() -> Vec<Step<Self>> {
-        vec![
-            Step::record("find its files", |tx, run| {
-                let image = require::<Image>(tx, "imageUuid", run.params.image_uuid)?;
-                if image.status != MediaStatus::Deleted {
-                    return Err(Failure::new(
-                        ErrorKind::StateForbids,
-                        format!("image '{}' is {}: delete it first, then it can be expunged", image.name, image.status),
-                    ));
-                }
-                if image.media_type == MediaType::Iso {
-                    let users = tx.vms_with_disc(image.uuid)?.len() as u64;
-                    refuse_if_used("image", &image.name, &[("VMs with it in a drive", users)])?;
-                }
-                run.state.copies = ImageCopy::all(tx, image.uuid)?;
-                Ok(())
-            }),
-            Step::remote("delete its files", |run: Run<Self>| async move {
-                for copy in run.state.copies.clone() {
-                    let command = DeleteImageCommand { root: copy.root, path: copy.path };
-                    clean_up(&run.node, copy.machine, Cleanup::Image(command)).await?;
-                }
-                Ok(run.state)
-            }),
-            Step::record("forget the image", |tx, run| {
-                tx.delete_where::<ImageBackupStorageRef>(&[("image_uuid", run.params.image_uuid.to_sql())])?;
-                Ok(tx.delete::<Image>(run.params.image_uuid)?)
-            }),
-        ]
-    }
 }
 
 operation! {

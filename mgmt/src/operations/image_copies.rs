@@ -47,6 +47,24 @@ impl ImageCopy {
         Ok(all)
     }
 
+    /// The copy in a storage that can be read.
+    ///
+    /// # Errors
+    /// There is none, or it is not ready.
+    pub fn ready(tx: &Tx<'_>, parameter: &str, image: &Image, storage: &BackupStorage) -> Result<Self, Failure> {
+        let copy = Self::find(tx, parameter, image, storage)?;
+        match reference(tx, image.uuid, storage.uuid)?.map(|copy| copy.status) {
+            Some(MediaStatus::Ready) | None => Ok(copy),
+            Some(status) => {
+                let details = format!(
+                    "image '{}' is {status} in backup storage '{}': it must be Ready",
+                    image.name, storage.name
+                );
+                Err(Failure::new(ErrorKind::StateForbids, details))
+            }
+        }
+    }
+
     /// The copy in a storage.
     ///
     /// # Errors
@@ -137,6 +155,21 @@ pub fn forget_copy(tx: &Tx<'_>, image: ImageUuid, storage: BackupStorageUuid) ->
 /// Sets the status of all copies of an image.
 pub fn set_copies(tx: &Tx<'_>, image: ImageUuid, status: MediaStatus) -> Result<(), Failure> {
     copies(tx, image)?.into_iter().try_for_each(|copy| save_reference(tx, ImageBackupStorageRef { status, ..copy }))
+}
+
+/// An image is deleted while all of its copies are, and ready again with one that is.
+pub fn settle(tx: &Tx<'_>, image: ImageUuid) -> Result<(), Failure> {
+    let image = require::<Image>(tx, "uuid", image)?;
+    let all_are_deleted = copies(tx, image.uuid)?.iter().all(|copy| copy.status == MediaStatus::Deleted);
+    let status = match image.status {
+        MediaStatus::Deleted if !all_are_deleted => MediaStatus::Ready,
+        _ if all_are_deleted => MediaStatus::Deleted,
+        other => other,
+    };
+    if status != image.status {
+        tx.save(&Image { status, last_op_date: Timestamp::now(), ..image })?;
+    }
+    Ok(())
 }
 
 /// Whether a storage takes an image of so many bytes.

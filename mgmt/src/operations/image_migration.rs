@@ -136,7 +136,7 @@ fn plan(tx: &Tx<'_>, run: &mut Recording<'_, BackupStorageMigrateImage>) -> Resu
     let image = require::<Image>(tx, "imageUuid", params.image_uuid)?;
     let from = require::<BackupStorage>(tx, "srcBackupStorageUuid", params.src_backup_storage_uuid)?;
     let to = require::<BackupStorage>(tx, "dstBackupStorageUuid", params.dst_backup_storage_uuid)?;
-    let copy = ImageCopy::find(tx, "srcBackupStorageUuid", &image, &from)?;
+    let copy = ImageCopy::ready(tx, "srcBackupStorageUuid", &image, &from)?;
     let state_forbids = |details: String| Err(Failure::new(ErrorKind::StateForbids, details));
     if image.status != MediaStatus::Ready {
         return state_forbids(format!("image '{}' is {}: it must be Ready", image.name, image.status));

@@ -23,6 +23,7 @@ mod host_update;
 mod image;
 mod image_cache;
 mod image_copies;
+mod image_deletion;
 mod image_export;
 mod image_facts;
 mod image_migration;
@@ -61,8 +62,9 @@ pub use candidates::{Candidates, Exclusion, inventories_of};
 pub use catalogue::*;
 pub(crate) use changing::{Change, describe, switched};
 pub use coverage::*;
-pub(crate) use image::ExpungeImage;
 pub(crate) use image_cache::{Unneeded, clean_up_cache};
+pub(crate) use image_copies::{copies, settle};
+pub(crate) use image_deletion::ExpungeImage;
 pub(crate) use image_template::refuse_while_read;
 pub(crate) use making::require;
 pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES, take_service_address};
@@ -102,6 +104,7 @@ pub fn all() -> Vec<Operation> {
         disk_offering::operations(),
         backup_storage::operations(),
         image::operations(),
+        image_deletion::operations(),
         image_update::operations(),
         image_facts::operations(),
         image_template::operations(),

@@ -91,3 +91,58 @@ async fn an_images_size_is_read_from_its_file_and_its_guest_agent_is_a_tag() {
     assert_eq!((status, code(&reply)), (503, "HOST.1007"), "{reply}");
     assert!(details(&reply).contains(&file), "{reply}");
 }
+
+#[tokio::test]
+async fn an_image_is_deleted_recovered_and_expunged_from_single_stores() {
+    let (site, web) = (Site::start().await, ImageWeb::serve(PIECES).await);
+    let mut image = site.image(&web.url);
+    image["backupStorageUuids"] = json!([site.storage, site.other]);
+    let image = site.client.make("/images", image).await;
+    let (path, actions) = (format!("/images/{image}"), format!("/images/{image}/actions"));
+    let standing = async || {
+        let found = site.client.query(&path).await.remove(0);
+        let copies = found["backupStorageRefs"].as_array().unwrap().iter();
+        let mut copies: Vec<(String, String)> = copies
+            .map(|copy| (&copy["backupStorageUuid"], &copy["status"]))
+            .map(|(storage, status)| (storage.as_str().unwrap().to_owned(), status.as_str().unwrap().to_owned()))
+            .collect();
+        copies.sort();
+        (found["status"].as_str().unwrap().to_owned(), copies)
+    };
+    let copies = |here: &str, there: &str| {
+        let mut copies = vec![(site.storage.to_string(), here.to_owned()), (site.other.to_string(), there.to_owned())];
+        copies.sort();
+        copies
+    };
+    let in_other = json!({ "backupStorageUuids": [site.other] });
+    let delete_other = || Call::delete(&format!("{path}?backupStorageUuids={}", site.other));
+    let act = |action: &str, params: &serde_json::Value| Call::put_with(&actions, action, params.clone());
+
+    for _ in 0..2 {
+        assert_eq!(site.client.run(&delete_other()).await.0, 200);
+        assert_eq!(standing().await, ("Ready".to_owned(), copies("Ready", "Deleted")));
+    }
+    let (status, reply) = site.client.run(&migrate(&image, site.other, site.storage)).await;
+    assert!(status == 503 && details(&reply).contains("is Deleted in backup storage"), "{reply}");
+    let of_ready = json!({ "backupStorageUuids": [site.storage] });
+    let (status, reply) = site.client.run(&act("expungeImage", &of_ready)).await;
+    assert_eq!((status, code(&reply)), (503, "SYS.1010"), "{reply}");
+    assert!(details(&reply).contains("is Ready in backup storage"), "{reply}");
+    assert_eq!(site.client.run(&act("recoverImage", &in_other)).await.0, 200);
+    assert_eq!(standing().await, ("Ready".to_owned(), copies("Ready", "Ready")));
+
+    assert_eq!(site.client.run(&Call::delete(&path)).await.0, 200);
+    assert_eq!(standing().await, ("Deleted".to_owned(), copies("Deleted", "Deleted")));
+    assert_eq!(site.client.run(&act("recoverImage", &of_ready)).await.0, 200);
+    assert_eq!(standing().await, ("Ready".to_owned(), copies("Ready", "Deleted")));
+    assert_eq!((site.files().len(), site.other_files().len()), (3, 3));
+    assert_eq!(site.client.run(&act("expungeImage", &json!({}))).await.0, 200);
+    assert_eq!(standing().await, ("Ready".to_owned(), vec![(site.storage.to_string(), "Ready".to_owned())]));
+    assert_eq!((site.files().len(), site.other_files().len()), (3, 0));
+
+    let (_, reply) = site.client.run(&delete_other()).await;
+    assert!(details(&reply).starts_with("backupStorageUuids"), "{reply}");
+    assert_eq!(site.client.run(&Call::delete(&path)).await.0, 200);
+    assert_eq!(site.client.run(&act("expungeImage", &json!({}))).await.0, 200);
+    assert!(site.client.query(&path).await.is_empty() && site.files().is_empty());
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use gantry_common::{
     agent::{DeleteImage, EndExport},
-    id::{BackupStorageUuid, HostUuid},
+    id::{BackupStorageUuid, HostUuid, ImageUuid},
 };
 
 use super::{Kind, held, plain};
@@ -12,7 +12,7 @@ use crate::{
     cleanup::Cleanup,
     failure::Failure,
     hosts::{farewell, is_needed},
-    operations::require,
+    operations::{copies, require, settle},
     resource::{BackupStorage, ImageBackupStorageRef},
     store::{Row, RowKey, Tx},
 };
@@ -25,6 +25,14 @@ pub const COPY: Kind = Kind {
         let export = copy.text("export_url").map(|_| Cleanup::Export(EndExport { path: path.clone() }));
         let file = Cleanup::Image(DeleteImage { root: storage.url, path });
         Ok(export.into_iter().chain([file]).map(|cleanup| (storage.machine_uuid, cleanup)).collect())
+    },
+    after: |tx, copy| {
+        // What is left of the image may be deleted already.
+        let image: ImageUuid = held(copy, "image_uuid")?;
+        if !copies(tx, image)?.is_empty() {
+            settle(tx, image)?;
+        }
+        Ok(Vec::new())
     },
     ..plain("ImageBackupStorageRef", "copy")
 };

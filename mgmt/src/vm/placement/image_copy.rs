@@ -5,7 +5,7 @@ use gantry_common::id::ZoneUuid;
 use crate::{
     failure::Failure,
     operations::require,
-    resource::{BackupStorage, BackupStorageZoneRef, ConnectionStatus, Image, ImageBackupStorageRef},
+    resource::{BackupStorage, BackupStorageZoneRef, ConnectionStatus, Image, ImageBackupStorageRef, MediaStatus},
     store::{SqlValue, Tx},
 };
 
@@ -20,6 +20,10 @@ pub fn image_copy(
     let mut reason = format!("image '{}' is in no backup storage", image.name);
     for copy in tx.find::<ImageBackupStorageRef>(&[("image_uuid", image.uuid.to_sql())])? {
         let backup = require::<BackupStorage>(tx, "backupStorageUuid", copy.backup_storage_uuid)?;
+        if copy.status != MediaStatus::Ready {
+            reason = format!("image '{}' is {} in backup storage '{}'", image.name, copy.status, backup.name);
+            continue;
+        }
         let link = [("backup_storage_uuid", backup.uuid.to_sql()), ("zone_uuid", zone.to_sql())];
         if tx.count::<BackupStorageZoneRef>(&link)? == 0 {
             reason = format!(
