@@ -1,7 +1,7 @@
 # Gantry: build, try, check. `make` lists what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-stop tour test coverage fuzz fuzz-api lint advisories bench bench-queries
+.PHONY: help build demo demo-stop tour test scenarios coverage fuzz fuzz-api lint advisories bench bench-queries
 
 # The tools that do not come with cargo are installed where they are missing.
 NEXTEST := $(shell command -v cargo-nextest)
@@ -32,6 +32,15 @@ endif
 	tests/lab/hosts build
 	cargo build --workspace
 	cargo nextest run --workspace --no-fail-fast
+
+scenarios: ## the scenarios on lab hosts alone, then the operations that none of them called
+	tests/lab/packages.sh build lab demo browser
+	tests/lab/guest
+	tests/lab/hosts build
+	cargo build --workspace
+	rm -f target/calls
+	GANTRY_CALLS=$(CURDIR)/target/calls cargo nextest run -p gantry-tests --no-fail-fast
+	cargo run --quiet -p gantry-tests --bin uncalled -- target/calls
 
 coverage: ## what is carried out of the API's reference; writes it into the README, and the client's list of operations
 	mkdir -p target

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha512};
 use uuid::Uuid;
 
-use crate::{ALWAYS, patience::quietly};
+use crate::{ALWAYS, calls::note, patience::quietly};
 
 const BASE: &str = "/zstack/v1";
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -237,6 +237,7 @@ impl Client {
         body: Option<&Value>,
         job: Option<&str>,
     ) -> Result<Answer, String> {
+        note(method, path, body);
         let url = format!("http://{}{BASE}{path}", self.address);
         let mut request = ureq::http::Request::builder().method(method);
         if !self.session.is_empty() {

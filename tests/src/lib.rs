@@ -5,6 +5,7 @@
 
 mod browser;
 mod by_name;
+mod calls;
 mod client;
 mod footprint;
 mod guest;
@@ -18,6 +19,7 @@ mod site;
 
 pub use browser::{Browser, Page};
 pub use by_name::operations;
+pub use calls::uncalled;
 pub use client::{ApiError, Call, Client, digest, text};
 pub use footprint::Footprint;
 pub use guest::{Console, userdata_tag};
