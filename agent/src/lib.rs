@@ -9,6 +9,7 @@ pub mod image;
 pub mod join;
 pub mod libvirt;
 pub mod network;
+mod program;
 pub mod retire;
 pub mod serve;
 pub mod server;

@@ -20,7 +20,8 @@ use gantry_common::{
     agent::{AgentError, Call},
     id::OperationId,
 };
-use tokio::process::Command;
+
+use crate::program;
 
 const SUPERVISOR: &str = include_str!("supervise.sh");
 /// How often it is looked whether an errand has ended: often at first, for most are short.
@@ -125,7 +126,7 @@ fn prepare(parent: &Path, directory: &Path, errand: &Errand<'_>) -> io::Result<(
 
 /// Has systemd start it. A unit of that name that runs already is this errand.
 async fn start(unit: &str, directory: &Path, deadline: Duration) -> Result<(), AgentError> {
-    let mut command = Command::new("systemd-run");
+    let mut command = program::command("systemd-run");
     command
         .args(["--quiet", "--collect", "--service-type=exec"])
         .arg(format!("--unit={unit}"))
@@ -134,7 +135,7 @@ async fn start(unit: &str, directory: &Path, deadline: Duration) -> Result<(), A
         .arg(format!("--property=TimeoutStopSec={STOP_SECONDS}"))
         .args(["--property=KillMode=control-group", "--property=UMask=0022"])
         .args(["/bin/sh", "./supervise"]);
-    finish("systemd-run", command).await.map(drop)
+    program::run(command, SYSTEMD_DEADLINE, &[0]).await.map(drop)
 }
 
 async fn is_active(unit: &str) -> Result<bool, AgentError> {
@@ -143,22 +144,9 @@ async fn is_active(unit: &str) -> Result<bool, AgentError> {
 }
 
 async fn systemctl(arguments: &[&str]) -> Result<String, AgentError> {
-    let mut command = Command::new("systemctl");
+    let mut command = program::command("systemctl");
     command.args(arguments);
-    finish("systemctl", command).await
-}
-
-async fn finish(program: &str, mut command: Command) -> Result<String, AgentError> {
-    let failed = |status: String, stderr: String| AgentError::Program { program: program.to_owned(), status, stderr };
-    let output = command.env("LC_ALL", "C").kill_on_drop(true).output();
-    let output = tokio::time::timeout(SYSTEMD_DEADLINE, output)
-        .await
-        .map_err(|_| AgentError::Timeout { operation: program.to_owned(), seconds: SYSTEMD_DEADLINE.as_secs() })?
-        .map_err(|error| failed("an error before it ran".to_owned(), error.to_string()))?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    Err(failed(output.status.to_string(), String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+    program::run(command, SYSTEMD_DEADLINE, &[0]).await
 }
 
 fn outcome(directory: &Path, errand: &Errand<'_>) -> io::Result<Ended> {

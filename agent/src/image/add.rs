@@ -5,13 +5,13 @@ use gantry_common::agent::{AddImage, AgentError, Call, ImageFacts};
 use super::{
     digest::{Digests, require_well_formed},
     download::{Remote, download},
-    format::inspect,
+    expected::Expected,
     local,
-    record::{Record, facts, mark_store},
+    record::{Record, mark_store},
     sink::{Arrived, Sink, Writer},
     source::{Source, open_public_file},
 };
-use crate::storage::{PartFile, PathLocks, StorageRoot, blocking, remove_parts};
+use crate::storage::{PartFile, PathLocks, StoragePath, blocking, remove_parts};
 
 /// See [`super::Images::add_image`].
 pub(crate) async fn add(
@@ -21,27 +21,23 @@ pub(crate) async fn add(
     command: AddImage,
 ) -> Result<ImageFacts, AgentError> {
     let source = Source::parse(&command.url)?;
-    if let Some(digest) = &command.digest {
+    let AddImage { image, root, path, format, digest, .. } = command;
+    if let Some(digest) = &digest {
         require_well_formed("digest", digest)?;
     }
-    let (root, path) = (command.root.clone(), command.path.clone());
-    let target = blocking(move || {
-        let root = StorageRoot::parse("root", &root)?;
-        root.require()?;
-        root.below("path", &path)
-    })
-    .await?;
+    let expected = Expected { image, source: source.public(), digest, format };
+    let target = StoragePath::prove_below_existing(root, path).await?;
     let _alone = locks.exclusive(&call, target.as_path()).await?;
 
-    let (asked, name) = (command.clone(), source.public());
-    let (operation, digest) = (call.operation, command.digest.clone());
+    let (asked, operation) = (expected.clone(), call.operation);
     let sink = blocking(move || {
         if let Some(record) = Record::of(&target)? {
             remove_parts(&target)?;
-            return same(record, &asked, &name, target.as_path()).map(Err);
+            return asked.require_same(record, target.as_path()).map(Err);
         }
         mark_store(target.root())?;
-        Ok(Ok(Sink::new(PartFile::create(&target, operation)?, Digests::for_expected(digest.as_ref())).in_chunks()))
+        let digests = Digests::for_expected(asked.digest.as_ref());
+        Ok(Ok(Sink::new(PartFile::create(&target, operation)?, digests).in_chunks()))
     })
     .await?;
     let sink = match sink {
@@ -50,15 +46,7 @@ pub(crate) async fn add(
     };
 
     let arrived = fetch(http, &source, sink, &call).await?;
-    let name = source.public();
-    if let Some(digest) = &command.digest {
-        arrived.digests.verify(&name, digest)?;
-    }
-    let inspected = call.cancelled.run_until_cancelled(inspect(arrived.part.path(), &name, command.format));
-    let size_bytes = inspected.await.ok_or(AgentError::Cancelled)??;
-    let facts = facts(&arrived, size_bytes, command.format);
-    let record = Record { image: command.image, source: name, digest: command.digest, facts };
-    record.commit(arrived, call.operation).await
+    expected.put_in_place(arrived, &call).await
 }
 
 async fn fetch(http: reqwest::Client, source: &Source, sink: Sink, call: &Call) -> Result<Arrived, AgentError> {
@@ -90,20 +78,4 @@ pub(crate) async fn fetch_remote(remote: &Remote, sink: Sink, call: &Call) -> Re
             Err(AgentError::Cancelled)
         }
     }
-}
-
-/// The facts of the image that is there already, provided it is the one that is asked for.
-fn same(record: Record, asked: &AddImage, source: &str, path: &std::path::Path) -> Result<ImageFacts, AgentError> {
-    let fits = record.image == asked.image
-        && record.source == source
-        && record.facts.format == asked.format
-        && record.digest == asked.digest;
-    if fits {
-        return Ok(record.facts);
-    }
-    let remedy = format!(
-        "image {} from {} is there and image {} from {source} is asked for; delete it first or use another path",
-        record.image, record.source, asked.image
-    );
-    Err(AgentError::invalid("path", path.display(), remedy))
 }

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use gantry_common::agent::{AgentError, CacheImage, Call, DigestAlgorithm, ExpectedDigest, ImageFacts, ImageFormat};
+use gantry_common::agent::{AgentError, CacheImage, Call, ImageFacts};
 use rustls::ClientConfig;
 
 use super::{
     add::fetch_remote,
-    digest::{Digests, require_well_formed},
-    format::inspect,
+    digest::Digests,
+    expected::Expected,
     local, peer,
-    record::{Record, facts},
+    record::Record,
     sink::{Arrived, Sink},
     source::open_regular,
 };
-use crate::storage::{PartFile, PathLocks, StorageRoot, blocking, remove_parts};
+use crate::storage::{PartFile, PathLocks, StoragePath, StorageRoot, blocking, remove_parts};
 
 /// See [`super::Images::cache_image`].
 pub(crate) async fn cache(
@@ -23,22 +23,15 @@ pub(crate) async fn cache(
     call: Call,
     command: CacheImage,
 ) -> Result<ImageFacts, AgentError> {
-    let digest = ExpectedDigest { algorithm: DigestAlgorithm::Md5, hex: command.md5.clone() };
-    require_well_formed("md5", &digest)?;
-    let (root, path) = (command.root.clone(), command.path.clone());
-    let target = blocking(move || {
-        let root = StorageRoot::parse("root", &root)?;
-        root.require()?;
-        root.below("path", &path)
-    })
-    .await?;
+    let expected = Expected::stored(command.image, &command.source_path, &command.md5, command.format)?;
+    let target = StoragePath::prove_below_existing(command.root.clone(), command.path.clone()).await?;
     let _alone = locks.exclusive(&call, target.as_path()).await?;
 
-    let (asked, operation) = (command.clone(), call.operation);
+    let (asked, operation) = (expected.clone(), call.operation);
     let sink = blocking(move || {
         if let Some(record) = Record::of(&target)? {
             remove_parts(&target)?;
-            return same(record, &asked, target.as_path()).map(Err);
+            return asked.require_content(record, target.as_path(), "evict").map(Err);
         }
         Ok(Ok(Sink::new(PartFile::create(&target, operation)?, Digests::for_expected(None))))
     })
@@ -49,13 +42,7 @@ pub(crate) async fn cache(
     };
 
     let arrived = fetch(&peers, &command, sink, &call).await?;
-    arrived.digests.verify(&command.source_path, &digest)?;
-    let inspected =
-        call.cancelled.run_until_cancelled(inspect(arrived.part.path(), &command.source_path, command.format));
-    let size_bytes = inspected.await.ok_or(AgentError::Cancelled)??;
-    let facts = facts(&arrived, size_bytes, command.format);
-    let record = Record { image: command.image, source: command.source_path, digest: Some(digest), facts };
-    record.commit(arrived, call.operation).await
+    expected.put_in_place(arrived, &call).await
 }
 
 async fn fetch(peers: &ClientConfig, command: &CacheImage, sink: Sink, call: &Call) -> Result<Arrived, AgentError> {
@@ -77,19 +64,4 @@ async fn fetch(peers: &ClientConfig, command: &CacheImage, sink: Sink, call: &Ca
             .await
         }
     }
-}
-
-/// The facts of the image that is in the cache already, provided it is the one that is asked for.
-fn same(record: Record, asked: &CacheImage, path: &std::path::Path) -> Result<ImageFacts, AgentError> {
-    let of = |image, md5: &str, format: ImageFormat| format!("image {image} ({}, MD5 {md5})", format.as_str());
-    let facts = record.facts;
-    if record.image == asked.image && facts.md5.eq_ignore_ascii_case(&asked.md5) && facts.format == asked.format {
-        return Ok(facts);
-    }
-    let remedy = format!(
-        "{} is there and {} is asked for; evict it first or use another path",
-        of(record.image, &facts.md5, facts.format),
-        of(asked.image, &asked.md5, asked.format)
-    );
-    Err(AgentError::invalid("path", path.display(), remedy))
 }

@@ -2,15 +2,18 @@
 
 use std::{fs::File, sync::Arc};
 
-use gantry_common::agent::{AgentError, Call, DigestAlgorithm, ExpectedDigest, FetchImage, FetchedImage};
+use gantry_common::{
+    agent::{AgentError, Call, FetchImage, FetchedImage},
+    id::OperationId,
+};
 use rustls::ClientConfig;
 
 use super::{
     delta::{self, Traffic},
-    digest::{Digests, require_well_formed},
-    format::inspect,
+    digest::Digests,
+    expected::Expected,
     local,
-    record::{Record, facts, mark_store},
+    record::{Record, mark_store},
     sink::{Arrived, Sink},
     source::open_regular,
 };
@@ -31,42 +34,27 @@ pub(crate) async fn fetch(
     call: Call,
     command: FetchImage,
 ) -> Result<FetchedImage, AgentError> {
-    let digest = ExpectedDigest { algorithm: DigestAlgorithm::Md5, hex: command.md5.clone() };
-    require_well_formed("md5", &digest)?;
-    let (root, path) = (command.root.clone(), command.path.clone());
-    let target = blocking(move || {
-        let root = StorageRoot::parse("root", &root)?;
-        root.require()?;
-        root.below("path", &path)
-    })
-    .await?;
+    let expected = Expected::stored(command.image, &command.source_path, &command.md5, command.format)?;
+    let target = StoragePath::prove_below_existing(command.root.clone(), command.path.clone()).await?;
     let _alone = locks.exclusive(&call, target.as_path()).await?;
-    let (asked, operation) = (command.clone(), call.operation);
+    let (asked, operation) = (expected.clone(), call.operation);
     let (sink, leftovers) = match blocking(move || begin(&target, &asked, operation)).await? {
         Found::Image(fetched) => return Ok(fetched),
         Found::Nothing(sink, leftovers) => (*sink, leftovers),
     };
     let (arrived, traffic) = bring(&peers, &command, sink, leftovers, &call).await?;
-    arrived.digests.verify(&command.source_path, &digest)?;
-    let inspected =
-        call.cancelled.run_until_cancelled(inspect(arrived.part.path(), &command.source_path, command.format));
-    let size_bytes = inspected.await.ok_or(AgentError::Cancelled)??;
-    let facts = facts(&arrived, size_bytes, command.format);
-    let record = Record { image: command.image, source: command.source_path, digest: Some(digest), facts };
-    let facts = record.commit(arrived, call.operation).await?;
+    let facts = expected.put_in_place(arrived, &call).await?;
     let Traffic { received_bytes, reused_bytes } = traffic;
     tracing::info!(image = %command.image, received_bytes, reused_bytes, "an image was fetched");
     Ok(FetchedImage { facts, received_bytes, reused_bytes })
 }
 
-fn begin(
-    target: &StoragePath,
-    asked: &FetchImage,
-    operation: gantry_common::id::OperationId,
-) -> Result<Found, AgentError> {
+fn begin(target: &StoragePath, asked: &Expected, operation: OperationId) -> Result<Found, AgentError> {
     if let Some(record) = Record::of(target)? {
         remove_parts(target)?;
-        return same(record, asked, target).map(Found::Image);
+        let facts = asked.require_content(record, target.as_path(), "delete")?;
+        let reused_bytes = facts.actual_bytes;
+        return Ok(Found::Image(FetchedImage { facts, received_bytes: 0, reused_bytes }));
     }
     mark_store(target.root())?;
     // Opened before they are removed: what is in them need not travel again.
@@ -93,18 +81,4 @@ async fn bring(
         return Ok((arrived, traffic));
     };
     delta::fetch(peers, peer, command, sink, leftovers, call).await
-}
-
-/// The image that is there already, provided it is the one that is asked for.
-fn same(record: Record, asked: &FetchImage, target: &StoragePath) -> Result<FetchedImage, AgentError> {
-    let facts = record.facts;
-    if record.image == asked.image && facts.md5.eq_ignore_ascii_case(&asked.md5) && facts.format == asked.format {
-        let reused_bytes = facts.actual_bytes;
-        return Ok(FetchedImage { facts, received_bytes: 0, reused_bytes });
-    }
-    let remedy = format!(
-        "image {} (MD5 {}) is there and image {} (MD5 {}) is asked for; delete it first or use another path",
-        record.image, facts.md5, asked.image, asked.md5
-    );
-    Err(AgentError::invalid("path", target.as_path().display(), remedy))
 }

@@ -11,8 +11,7 @@ use crate::storage::{
 /// See [`super::Images::flatten_volume`].
 pub(crate) async fn flatten(locks: PathLocks, call: Call, command: FlattenVolume) -> Result<VolumeSize, AgentError> {
     let (source, target) = blocking(move || {
-        let root = StorageRoot::parse("root", &command.root)?;
-        root.require()?;
+        let root = StorageRoot::existing(&command.root)?;
         Ok((root.below("source_path", &command.source_path)?, root.below("path", &command.path)?))
     })
     .await?;

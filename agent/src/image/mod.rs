@@ -11,6 +11,7 @@ mod delta;
 mod digest;
 mod download;
 mod evict;
+mod expected;
 mod export;
 mod fetch;
 mod flatten;
@@ -43,7 +44,7 @@ use rustls::ClientConfig;
 
 pub use self::{download::http_client, export::Exports};
 use self::{offer::Offers, shared_job::SharedJobs};
-use crate::storage::{PathLocks, StorageRoot, blocking};
+use crate::storage::{PathLocks, StoragePath, StorageRoot, blocking};
 
 /// The file that marks a directory as an image store, whose images other agents may fetch.
 const STORE_MARKER: &str = ".gantry-image-store";
@@ -77,7 +78,7 @@ impl Images {
 
     /// Deletes an image from this host's image store. An image that is not there is a success.
     pub async fn delete_image(&self, call: &Call, command: DeleteImage) -> Result<(), AgentError> {
-        let target = blocking(move || StorageRoot::parse("root", &command.root)?.below("path", &command.path)).await?;
+        let target = StoragePath::prove(command.root, command.path).await?;
         let guard = self.locks.exclusive(call, target.as_path()).await?;
         blocking(move || {
             let _guard = guard;
@@ -111,7 +112,7 @@ impl Images {
 
     /// What a storage holds: its capacity, what its files take, the images in its cache.
     pub async fn survey_storage(&self, command: SurveyStorage) -> Result<StorageSurvey, AgentError> {
-        blocking(move || survey::survey(&StorageRoot::parse("root", &command.root)?)).await
+        blocking(move || survey::survey(&StorageRoot::existing(&command.root)?)).await
     }
 
     /// Lets one host fetch a volume or a cached image, and tells what is to be expected of it.
@@ -145,7 +146,7 @@ impl Images {
 
     /// Which images are in this host's image store.
     pub async fn survey_image_store(&self, command: SurveyImageStore) -> Result<ImageStoreSurvey, AgentError> {
-        blocking(move || store::survey(&StorageRoot::parse("root", &command.root)?)).await
+        blocking(move || store::survey(&StorageRoot::existing(&command.root)?)).await
     }
 
     /// Removes from this host's image store what nothing needs.

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 
 use super::{digest::Digests, evict::is_open_in_qemu, qcow2::Header, record::Record, source::open_regular};
 use crate::{
-    storage::{PathLocks, StoragePath, StorageRoot, blocking},
+    storage::{PathLocks, StoragePath, blocking},
     vm::nvram_path,
 };
 
@@ -80,12 +80,7 @@ pub(crate) async fn offer(
     call: Call,
     command: OfferFile,
 ) -> Result<OfferedFile, AgentError> {
-    let path = blocking(move || {
-        let root = StorageRoot::parse("root", &command.root)?;
-        root.require()?;
-        root.below("path", &command.path)
-    })
-    .await?;
+    let path = StoragePath::prove_below_existing(command.root, command.path).await?;
     let guard = locks.shared(&call, path.as_path()).await?;
     blocking(move || {
         let _guard = guard;

@@ -108,11 +108,6 @@ pub(crate) fn write_beside(
     })
 }
 
-/// The facts of an image that has arrived.
-pub(crate) fn facts(arrived: &Arrived, size_bytes: u64, format: gantry_common::agent::ImageFormat) -> ImageFacts {
-    ImageFacts { size_bytes, actual_bytes: arrived.length, md5: arrived.digests.md5.clone(), format }
-}
-
 /// The record in the file at `path`, if there is one.
 pub(crate) fn read(path: &Path) -> Result<Option<Record>, AgentError> {
     match fs::read(path) {

@@ -60,7 +60,6 @@ pub(crate) fn images(root: &StorageRoot) -> Result<Vec<StoredImage>, AgentError>
 
 /// See [`super::Images::survey_image_store`].
 pub(crate) fn survey(root: &StorageRoot) -> Result<ImageStoreSurvey, AgentError> {
-    root.require()?;
     let mut images = Vec::new();
     for path in files(root)? {
         // An image that does not fit its record is one still: it takes its space.
@@ -90,8 +89,7 @@ pub(crate) async fn measure(command: MeasureImage) -> Result<ImageFacts, AgentEr
 pub(crate) async fn reclaim(locks: PathLocks, call: Call, command: ReclaimSpace) -> Result<ReclaimedSpace, AgentError> {
     let asked = command.clone();
     let (root, orphans, leftovers) = blocking(move || {
-        let root = StorageRoot::parse("root", &asked.root)?;
-        root.require()?;
+        let root = StorageRoot::existing(&asked.root)?;
         let orphans = asked.orphans.iter().map(|path| root.below("orphans", path)).collect::<Result<Vec<_>, _>>()?;
         let leftovers = leftovers(&root)?;
         Ok((root, orphans, leftovers))

@@ -18,7 +18,6 @@ const BLOCK_BYTES: u64 = 512;
 
 /// Looks through everything below `root` that is on its file system. What comes or goes meanwhile may count or not.
 pub(crate) fn survey(root: &StorageRoot) -> Result<StorageSurvey, AgentError> {
-    root.require()?;
     let top = fs::metadata(root.as_path()).map_err(|error| AgentError::file(root.as_path(), error))?;
     let mut walk = Walk { device: top.dev(), linked: HashSet::new(), used_bytes: 0, cached_images: Vec::new() };
     walk.count(&top);

@@ -32,8 +32,7 @@ pub(crate) async fn copy(
     require_well_formed("md5", &expected)?;
     let asked = command.clone();
     let (target, nvram, backing) = blocking(move || {
-        let root = StorageRoot::parse("root", &asked.root)?;
-        root.require()?;
+        let root = StorageRoot::existing(&asked.root)?;
         let target = root.below("path", &asked.path)?;
         let nvram = root.below("path", &nvram_path(&asked.path).to_string_lossy())?;
         let backing = asked.backing_path.map(|path| root.below("backing_path", &path)).transpose()?;

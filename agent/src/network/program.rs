@@ -15,29 +15,26 @@ use std::{
 
 use gantry_common::agent::AgentError;
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use tokio::process::Command;
 
 use super::{
     paths::NetworkPaths,
     record::{Readers, make_directory},
 };
+use crate::program;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 /// How long an agent that starts waits for programs of an earlier one, and how often it looks.
 const LOCK_DEADLINE: Duration = Duration::from_secs(10);
 const LOCK_INTERVAL: Duration = Duration::from_millis(5);
-/// How much of what a failed program said is passed on.
-const STDERR_BYTES: usize = 2000;
 
 /// Runs a program to its end and returns its standard output.
 ///
 /// # Errors
-/// [`AgentError::Program`] when it cannot be run or fails, [`AgentError::Timeout`] when it takes too long; it is then
-/// killed.
+/// As [`program::run`].
 pub(super) async fn run(paths: &NetworkPaths, program: &str, arguments: &[&str]) -> Result<String, AgentError> {
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(acquire(paths, File::try_lock_shared).await?).stdout(Stdio::piped());
-    finish(program, command).await
+    let mut command = program::command(program);
+    command.args(arguments).stdin(acquire(paths, File::try_lock_shared).await?);
+    program::run(command, DEADLINE, &[0]).await
 }
 
 /// Runs a program to its end with `input` on its standard input.
@@ -50,10 +47,10 @@ pub(super) async fn feed(
     arguments: &[&str],
     input: &str,
 ) -> Result<(), AgentError> {
-    let mut command = Command::new(program);
-    let input = whole(input).map_err(|error| failed_to_start(program, &error))?;
+    let mut command = program::command(program);
+    let input = whole(input).map_err(|error| program::not_started(program, &error))?;
     command.args(arguments).stdin(input).stdout(acquire(paths, File::try_lock_shared).await?);
-    finish(program, command).await.map(|_| ())
+    program::run(command, DEADLINE, &[0]).await.map(drop)
 }
 
 /// Waits until every program that an earlier agent started has ended.
@@ -103,32 +100,4 @@ fn whole(input: &str) -> io::Result<Stdio> {
     file.write_all(input.as_bytes())?;
     file.rewind()?;
     Ok(file.into())
-}
-
-async fn finish(program: &str, mut command: Command) -> Result<String, AgentError> {
-    let child = command
-        .env("LC_ALL", "C")
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| failed_to_start(program, &error))?;
-    // It has the lock for itself; a copy here would outlast it.
-    drop(command);
-    let output = tokio::time::timeout(DEADLINE, child.wait_with_output())
-        .await
-        .map_err(|_| AgentError::Timeout { operation: program.to_owned(), seconds: DEADLINE.as_secs() })?
-        .map_err(|error| failed(program, "an error", &error.to_string()))?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let stderr = &output.stderr[output.stderr.len().saturating_sub(STDERR_BYTES)..];
-    Err(failed(program, &output.status.to_string(), String::from_utf8_lossy(stderr).trim()))
-}
-
-fn failed(program: &str, status: &str, stderr: &str) -> AgentError {
-    AgentError::Program { program: program.to_owned(), status: status.to_owned(), stderr: stderr.to_owned() }
-}
-
-fn failed_to_start(program: &str, error: &io::Error) -> AgentError {
-    failed(program, "an error before it ran", &error.to_string())
 }

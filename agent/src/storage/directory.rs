@@ -33,8 +33,7 @@ pub(crate) fn open(root: &StorageRoot) -> Result<StorageCapacity, AgentError> {
     }
     make_directories(root.as_path()).map_err(|error| file_error(root.as_path(), 1, &error))?;
     // Only now is it known where the root's symbolic links lead.
-    let root = StorageRoot::parse("root", &root.as_path().to_string_lossy())?;
-    root.require()?;
+    let root = StorageRoot::existing(&root.as_path().to_string_lossy())?;
     probe(root.as_path()).map_err(|error| file_error(root.as_path(), 1, &error))?;
     capacity(root.as_path())
 }

@@ -58,7 +58,7 @@ impl Storages {
     /// Deletes a volume, its temporary files and the directories that are empty then. A volume that is not there is a
     /// success.
     pub async fn delete_volume(&self, call: &Call, command: DeleteVolume) -> Result<(), AgentError> {
-        let path = volume::prove(command.root, command.path).await?;
+        let path = StoragePath::prove(command.root, command.path).await?;
         let guard = self.locks.exclusive(call, path.as_path()).await?;
         blocking(move || {
             let _guard = guard;
@@ -77,7 +77,7 @@ impl Storages {
 
     /// How large a volume is. Works while a VM has it open.
     pub async fn measure_volume(&self, _call: &Call, command: MeasureVolume) -> Result<VolumeSize, AgentError> {
-        let path = volume::prove(command.root, command.path).await?;
+        let path = StoragePath::prove(command.root, command.path).await?;
         volume::measure(&path).await
     }
 }

@@ -8,6 +8,8 @@ use std::{
 
 use gantry_common::agent::AgentError;
 
+use super::blocking::blocking;
+
 /// Nothing may be stored in these or below them.
 const SYSTEM_TREES: &[&str] =
     &["/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/run", "/sbin", "/sys", "/usr"];
@@ -60,20 +62,21 @@ impl StorageRoot {
         Ok(Self { path, real })
     }
 
+    /// The root that a command names, proven to be a directory.
+    pub(crate) fn existing(text: &str) -> Result<Self, AgentError> {
+        let root = Self::parse("root", text)?;
+        match &root.real {
+            Some(real) if real.is_dir() => Ok(root),
+            Some(_) => Err(AgentError::file(&root.path, "is not a directory; move it away or use another path")),
+            None => {
+                Err(AgentError::NotFound { what: "storage directory".into(), name: root.path.display().to_string() })
+            }
+        }
+    }
+
     /// The root as it was named.
     pub(crate) fn as_path(&self) -> &Path {
         &self.path
-    }
-
-    /// Proves that the root is a directory.
-    pub(crate) fn require(&self) -> Result<(), AgentError> {
-        match &self.real {
-            Some(real) if real.is_dir() => Ok(()),
-            Some(_) => Err(AgentError::file(&self.path, "is not a directory; move it away or use another path")),
-            None => {
-                Err(AgentError::NotFound { what: "storage directory".into(), name: self.path.display().to_string() })
-            }
-        }
     }
 
     /// Proves that `text` names a file strictly below this root; the file need not exist.
@@ -129,6 +132,16 @@ impl StorageRoot {
 }
 
 impl StoragePath {
+    /// The file that a command names below a storage's root, neither of which need exist; proven on a thread that may block.
+    pub(crate) async fn prove(root: String, path: String) -> Result<Self, AgentError> {
+        blocking(move || StorageRoot::parse("root", &root)?.below("path", &path)).await
+    }
+
+    /// As [`Self::prove`], below a root that exists.
+    pub(crate) async fn prove_below_existing(root: String, path: String) -> Result<Self, AgentError> {
+        blocking(move || StorageRoot::existing(&root)?.below("path", &path)).await
+    }
+
     /// The root this path is below.
     pub(crate) fn root(&self) -> &Path {
         &self.root

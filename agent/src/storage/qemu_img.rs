@@ -1,23 +1,20 @@
 //! `qemu-img`, run with an argument vector and a deadline.
 
-use std::{
-    ffi::OsStr,
-    io::{self, ErrorKind},
-    path::Path,
-    process::Stdio,
-    time::Duration,
-};
+use std::{ffi::OsStr, path::Path, time::Duration};
 
 use gantry_common::agent::AgentError;
 use serde::Deserialize;
 use tokio::{io::AsyncReadExt, process::Command, time::timeout};
+
+use crate::program;
 
 const PROGRAM: &str = "qemu-img";
 /// Checking reads every table of an image; the other calls take milliseconds.
 const DEADLINE: Duration = Duration::from_secs(600);
 /// `qemu-img convert` tells each percent that it has done; one of a large volume on a slow disk takes its time.
 const CONVERT_SILENCE: Duration = Duration::from_secs(3600);
-const MAX_STDERR_BYTES: usize = 2000;
+/// What is read of its complaints while it converts.
+const MAX_SAID_BYTES: u64 = 16_000;
 
 /// What `qemu-img info` says about a file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -69,8 +66,7 @@ impl QemuImg {
     pub(crate) async fn convert(source: &Path, target: &Path, progress: impl Fn(f64)) -> Result<(), AgentError> {
         let mut arguments: Vec<_> = ["convert", "-p", "-f", "qcow2", "-O", "qcow2"].map(OsStr::new).into();
         arguments.extend([source.as_os_str(), target.as_os_str()]);
-        let mut command = prepare(&arguments);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(not_started)?;
+        let mut child = command(&arguments).spawn().map_err(|error| program::not_started(PROGRAM, &error))?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let told = async {
             let (Some(mut stdout), mut text) = (stdout, [0; 1024]) else { return Ok(()) };
@@ -83,7 +79,7 @@ impl QemuImg {
                             progress(percent);
                         }
                     }
-                    Err(_) => return Err(timed_out(CONVERT_SILENCE)),
+                    Err(_) => return Err(program::timed_out(PROGRAM, CONVERT_SILENCE)),
                 }
             }
         };
@@ -91,17 +87,17 @@ impl QemuImg {
             let mut text = Vec::new();
             if let Some(stderr) = stderr {
                 // What cannot be read is not told; the exit status is.
-                let _ = stderr.take(MAX_STDERR_BYTES as u64 * 8).read_to_end(&mut text).await;
+                let _ = stderr.take(MAX_SAID_BYTES).read_to_end(&mut text).await;
             }
             text
         };
         let (told, said) = tokio::join!(told, said);
         told?;
-        let status = child.wait().await.map_err(|error| failure("a lost process", &error.to_string()))?;
+        let status = child.wait().await.map_err(|error| program::lost(PROGRAM, &error))?;
         if status.success() {
             return Ok(());
         }
-        Err(failure(&status.to_string(), String::from_utf8_lossy(&said).trim()))
+        Err(program::failed(PROGRAM, &status.to_string(), &said))
     }
 
     /// The bytes that a self-contained copy of the volume at `path` takes.
@@ -113,7 +109,7 @@ impl QemuImg {
         let mut arguments: Vec<_> = ["measure", "--output=json", "-f", "qcow2", "-O", "qcow2"].map(OsStr::new).into();
         arguments.push(path.as_os_str());
         let stdout = run(&arguments, &[0]).await?;
-        serde_json::from_slice::<Measured>(&stdout)
+        serde_json::from_str::<Measured>(&stdout)
             .map(|measured| measured.required)
             .map_err(|error| AgentError::Internal { reason: format!("the output of qemu-img measure: {error}") })
     }
@@ -123,7 +119,7 @@ impl QemuImg {
         let [info, options @ ..] = ["info", "-U", "--output=json", "-f", format].map(OsStr::new);
         let arguments: Vec<_> = [info].into_iter().chain(options).chain([path.as_os_str()]).collect();
         let stdout = run(&arguments, &[0]).await?;
-        serde_json::from_slice(&stdout)
+        serde_json::from_str(&stdout)
             .map_err(|error| AgentError::Internal { reason: format!("the output of qemu-img info: {error}") })
     }
 
@@ -136,46 +132,20 @@ impl QemuImg {
     }
 }
 
-async fn run(arguments: &[&OsStr], accepted: &[i32]) -> Result<Vec<u8>, AgentError> {
-    let output =
-        timeout(DEADLINE, prepare(arguments).output()).await.map_err(|_| timed_out(DEADLINE))?.map_err(not_started)?;
-    if output.status.code().is_some_and(|code| accepted.contains(&code)) {
-        return Ok(output.stdout);
-    }
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    Err(failure(&output.status.to_string(), stderr.trim()))
+async fn run(arguments: &[&OsStr], accepted: &[i32]) -> Result<String, AgentError> {
+    program::run(command(arguments), DEADLINE, accepted).await
 }
 
-fn prepare(arguments: &[&OsStr]) -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.args(arguments).env("LC_ALL", "C").stdin(Stdio::null()).kill_on_drop(true);
+fn command(arguments: &[&OsStr]) -> Command {
+    let mut command = program::command(PROGRAM);
+    command.args(arguments);
     command
-}
-
-fn timed_out(deadline: Duration) -> AgentError {
-    AgentError::Timeout { operation: PROGRAM.into(), seconds: deadline.as_secs() }
-}
-
-fn not_started(error: io::Error) -> AgentError {
-    match error.kind() {
-        ErrorKind::NotFound => failure("a missing program", "install qemu-utils (Debian) or qemu-img (Red Hat)"),
-        _ => failure("a failed start", &error.to_string()),
-    }
 }
 
 /// How far it is, from text such as `(12.50/100%)` of which the last is the newest.
 fn last_percent(text: &str) -> Option<f64> {
     let (before, _) = text.rsplit_once("/100%")?;
     before.rsplit_once('(')?.1.trim().parse().ok()
-}
-
-fn failure(status: &str, stderr: &str) -> AgentError {
-    let start = stderr.ceil_char_boundary(stderr.len().saturating_sub(MAX_STDERR_BYTES));
-    AgentError::Program {
-        program: PROGRAM.into(),
-        status: status.into(),
-        stderr: stderr.get(start..).unwrap_or_default().into(),
-    }
 }
 
 /// Whether a program failed because the disk or a quota was full; it says so in words only.
@@ -187,13 +157,6 @@ pub(crate) fn ran_out_of_space(error: &AgentError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_the_end_of_a_long_error_text_is_kept() {
-        let text = format!("{}end", "ä".repeat(5000));
-        let AgentError::Program { stderr, .. } = failure("exit status: 1", &text) else { panic!() };
-        assert!(stderr.ends_with("end") && stderr.len() <= MAX_STDERR_BYTES);
-    }
 
     #[test]
     fn the_newest_percentage_counts() {

@@ -36,17 +36,11 @@ struct Backing {
     virtual_bytes: u64,
 }
 
-/// Proves the path of a volume, on a thread that may block.
-pub(crate) async fn prove(root: String, path: String) -> Result<StoragePath, AgentError> {
-    blocking(move || StorageRoot::parse("root", &root)?.below("path", &path)).await
-}
-
 /// See [`super::Storages::create_volume`].
 pub(crate) async fn create(locks: PathLocks, call: Call, command: CreateVolume) -> Result<VolumeSize, AgentError> {
     let asked_bytes = asked_bytes(command.size_bytes, command.backing_path.is_some())?;
     let (target, backing) = blocking(move || {
-        let root = StorageRoot::parse("root", &command.root)?;
-        root.require()?;
+        let root = StorageRoot::existing(&command.root)?;
         let target = root.below("path", &command.path)?;
         let backing = command.backing_path.map(|path| root.below("backing_path", &path)).transpose()?;
         if backing.as_ref() == Some(&target) {
@@ -77,7 +71,7 @@ pub(crate) async fn create(locks: PathLocks, call: Call, command: CreateVolume) 
 /// See [`super::Storages::resize_volume`].
 pub(crate) async fn resize(locks: PathLocks, call: Call, command: ResizeVolume) -> Result<(), AgentError> {
     let wanted_bytes = asked_bytes(command.size_bytes, false)?;
-    let path = prove(command.root, command.path).await?;
+    let path = StoragePath::prove(command.root, command.path).await?;
     let _alone = locks.exclusive(&call, path.as_path()).await?;
     let now_bytes = measure(&path).await?.size_bytes;
     if wanted_bytes < now_bytes {

@@ -2,6 +2,7 @@
 
 use gantry_common::catalogue::{CataloguedOperation, ParameterLocation, ParameterShape};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -24,6 +25,13 @@ pub struct Request {
     pub query: Vec<(String, String)>,
     /// The body.
     pub body: Option<Value>,
+}
+
+impl Request {
+    /// A call with nothing in its query string and no body.
+    pub fn new(method: Method, path: impl Into<String>) -> Self {
+        Self { method: method.to_string(), path: path.into(), query: Vec::new(), body: None }
+    }
 }
 
 /// What is wrong with the words of a call.

@@ -103,12 +103,7 @@ impl Client {
     /// Ends the session that is kept. Without one nothing happens.
     pub async fn log_out(&self) -> anyhow::Result<()> {
         let Some(session) = self.session.lock().await.take() else { return Ok(()) };
-        let request = Request {
-            method: Method::DELETE.to_string(),
-            path: format!("/accounts/sessions/{session}"),
-            query: Vec::new(),
-            body: None,
-        };
+        let request = Request::new(Method::DELETE, format!("/accounts/sessions/{session}"));
         let ended = self.send(&request, Some(&session), None).await;
         self.kept.write(None)?;
         match ended {
@@ -152,12 +147,8 @@ impl Client {
         let login = json!({
             "accountName": self.credentials.account, "password": secret::password_digest(password),
         });
-        let request = Request {
-            method: Method::PUT.to_string(),
-            path: "/accounts/login".to_owned(),
-            query: Vec::new(),
-            body: Some(json!({ "logInByAccount": login })),
-        };
+        let mut request = Request::new(Method::PUT, "/accounts/login");
+        request.body = Some(json!({ "logInByAccount": login }));
         match self.send(&request, None, None).await? {
             Answer::Reply(reply) if reply["inventory"]["uuid"].is_string() => {
                 Ok(reply["inventory"]["uuid"].as_str().unwrap_or_default().to_owned())

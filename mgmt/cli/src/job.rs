@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use reqwest::Method;
 use serde_json::Value;
 
 use crate::{
@@ -26,7 +27,7 @@ pub async fn wait(client: &Client, job: &str) -> Result<Value, CallError> {
 }
 
 async fn poll(client: &Client, job: &str, bar: &ProgressBar) -> Result<Value, CallError> {
-    let ask = get(format!("/api-jobs/{job}"));
+    let ask = Request::new(Method::GET, format!("/api-jobs/{job}"));
     let mut pause = FIRST_PAUSE;
     let mut heard = Instant::now();
     loop {
@@ -51,7 +52,7 @@ async fn poll(client: &Client, job: &str, bar: &ProgressBar) -> Result<Value, Ca
 
 /// Progress is good to have: that it cannot be told is no error.
 async fn show_progress(client: &Client, job: &str, bar: &ProgressBar) {
-    let ask = get(format!("/task-progresses/{job}"));
+    let ask = Request::new(Method::GET, format!("/task-progresses/{job}"));
     let Ok(Answer::Reply(reply)) = client.call(&ask, false, None).await else { return };
     let Some(task) = reply["inventories"].as_array().and_then(|tasks| tasks.last()) else { return };
     let content = task["content"].as_str().unwrap_or_default();
@@ -81,8 +82,4 @@ fn bar() -> ProgressBar {
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
-}
-
-fn get(path: String) -> Request {
-    Request { method: "GET".to_owned(), path, query: Vec::new(), body: None }
 }

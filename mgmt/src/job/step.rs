@@ -26,7 +26,8 @@ pub trait JobOperation: Declared {
     }
 
     /// Finds further such ids that the parameters do not name: the VM of a network interface. Asked once, when the call is
-    /// accepted or taken up again.
+    /// accepted or taken up again, so that the job takes its place in all its lines in the order of the calls;
+    /// [`JobOperation::claim`] is asked in the job's turn and gives that place up.
     const FIND_LOCKS: Option<FindLocks<Self>> = None;
 
     /// Whether it also works on resources that only the inventory tells; see [`JobOperation::claim`].

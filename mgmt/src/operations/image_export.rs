@@ -71,6 +71,18 @@ impl Export {
     }
 }
 
+/// The image, the storage, and the image's copy there.
+fn named(
+    tx: &Tx<'_>,
+    image: ImageUuid,
+    storage: BackupStorageUuid,
+) -> Result<(Image, BackupStorage, ImageCopy), Failure> {
+    let image = require::<Image>(tx, "imageUuid", image)?;
+    let storage = require::<BackupStorage>(tx, "backupStorageUuid", storage)?;
+    let copy = ImageCopy::find(tx, "backupStorageUuid", &image, &storage)?;
+    Ok((image, storage, copy))
+}
+
 impl JobOperation for ExportImageFromBackupStorage {
     type State = Export;
 
@@ -81,9 +93,7 @@ impl JobOperation for ExportImageFromBackupStorage {
     fn steps() -> Vec<Step<Self>> {
         vec![
             Step::record("find the image", |tx, run: &mut Recording<'_, Self>| {
-                let image = require::<Image>(tx, "imageUuid", run.params.image_uuid)?;
-                let storage = require::<BackupStorage>(tx, "backupStorageUuid", run.params.backup_storage_uuid)?;
-                let copy = ImageCopy::find(tx, "backupStorageUuid", &image, &storage)?;
+                let (image, storage, copy) = named(tx, run.params.image_uuid, run.params.backup_storage_uuid)?;
                 if image.status != MediaStatus::Ready || storage.status != ConnectionStatus::Connected {
                     let details = format!(
                         "image '{}' is {} and backup storage '{}' is {}: they must be Ready and Connected",
@@ -137,9 +147,8 @@ impl JobOperation for DeleteExportedImageFromBackupStorage {
     fn steps() -> Vec<Step<Self>> {
         vec![
             Step::record("find the image", |tx, run: &mut Recording<'_, Self>| {
-                let image = require::<Image>(tx, "imageUuid", run.params.image_uuid)?;
-                let storage = require::<BackupStorage>(tx, "backupStorageUuid", run.params.backup_storage_uuid)?;
-                run.state.copy = Some(ImageCopy::find(tx, "backupStorageUuid", &image, &storage)?);
+                let (image, storage, copy) = named(tx, run.params.image_uuid, run.params.backup_storage_uuid)?;
+                run.state.copy = Some(copy);
                 // First the record: a machine that is away owes the end of what is recorded no more.
                 set_url(tx, image.uuid, storage.uuid, None)
             }),

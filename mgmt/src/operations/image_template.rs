@@ -20,7 +20,7 @@ use super::{
     volume_move::LocalVolume,
 };
 use crate::{
-    api::{Operation, job},
+    api::{Declaration, Declared, Operation, job},
     cleanup::{Cleanup, clean_up, clean_up_some_time},
     clock::Timestamp,
     failure::Failure,
@@ -36,7 +36,10 @@ use crate::{
 
 /// The operations of this file.
 pub fn operations() -> Vec<Operation> {
-    vec![job::<CreateRootVolumeTemplateFromRootVolume>(), job::<CreateDataVolumeTemplateFromVolume>()]
+    vec![
+        job::<Templating<CreateRootVolumeTemplateFromRootVolume>>(),
+        job::<Templating<CreateDataVolumeTemplateFromVolume>>(),
+    ]
 }
 
 operation! {
@@ -95,7 +98,7 @@ struct Wanted<'a> {
 }
 
 /// An operation that makes an image of a volume.
-trait Template: JobOperation<State = Making> {
+trait Template: Declared {
     fn wanted(&self) -> Wanted<'_>;
 }
 
@@ -166,11 +169,25 @@ impl Making {
     }
 }
 
-impl JobOperation for CreateRootVolumeTemplateFromRootVolume {
+/// The job of an operation that makes an image of a volume.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+struct Templating<T>(T);
+
+impl<T: Template> Declared for Templating<T> {
+    fn declaration() -> &'static Declaration {
+        T::declaration()
+    }
+}
+
+impl<T: Template> JobOperation for Templating<T> {
     type State = Making;
 
     fn locks(&self) -> Vec<String> {
-        locks(self)
+        let wanted = self.0.wanted();
+        let mut locks = vec![wanted.volume.1.to_string()];
+        locks.extend(wanted.uuid.map(|uuid| uuid.to_string()));
+        locks
     }
 
     fn steps() -> Vec<Step<Self>> {
@@ -182,51 +199,28 @@ impl JobOperation for CreateRootVolumeTemplateFromRootVolume {
     }
 }
 
-impl JobOperation for CreateDataVolumeTemplateFromVolume {
-    type State = Making;
-
-    fn locks(&self) -> Vec<String> {
-        locks(self)
-    }
-
-    fn steps() -> Vec<Step<Self>> {
-        steps()
-    }
-
-    fn reply(&self, tx: &Tx<'_>, state: &Making) -> Result<Value, Failure> {
-        made::<Image>(tx, state.plan.as_ref().map(|plan| plan.image))
-    }
-}
-
-fn locks(template: &impl Template) -> Vec<String> {
-    let wanted = template.wanted();
-    let mut locks = vec![wanted.volume.1.to_string()];
-    locks.extend(wanted.uuid.map(|uuid| uuid.to_string()));
-    locks
-}
-
-fn steps<O: Template>() -> Vec<Step<O>> {
+fn steps<T: Template>() -> Vec<Step<Templating<T>>> {
     vec![
-        Step::record("record the image", record::<O>).undo_record(|tx, run| {
+        Step::record("record the image", record::<T>).undo_record(|tx, run| {
             let Some(plan) = &run.state.plan else { return Ok(()) };
             tx.delete_where::<ImageBackupStorageRef>(&[("image_uuid", plan.image.to_sql())])?;
             Ok(tx.delete::<Image>(plan.image)?)
         }),
-        Step::remote("make a self-contained copy of the volume", |run: Run<O>| async move {
+        Step::remote("make a self-contained copy of the volume", |run: Run<Templating<T>>| async move {
             let plan = run.state.plan()?.clone();
             let command = FlattenVolume { root: plan.root, source_path: plan.volume_path, path: plan.flat_path };
             run.call_long(plan.host, "flatten", command).await?;
             Ok(run.state)
         })
-        .undo_remote(|run: Run<O>| async move {
+        .undo_remote(|run: Run<Templating<T>>| async move {
             if let Some((host, cleanup)) = run.state.flat_copy() {
                 clean_up(&run.node, host, cleanup).await?;
             }
             Ok(run.state)
         })
         .cancellable(),
-        Step::remote("bring it to the backup storages", bring::<O>)
-            .undo_remote(|run: Run<O>| async move {
+        Step::remote("bring it to the backup storages", bring::<T>)
+            .undo_remote(|run: Run<Templating<T>>| async move {
                 for (copy, _) in run.state.plan.iter().flat_map(|plan| plan.copies.clone()) {
                     let command = DeleteImageCommand { root: copy.root, path: copy.path };
                     clean_up(&run.node, copy.machine, Cleanup::Image(command)).await?;
@@ -234,13 +228,13 @@ fn steps<O: Template>() -> Vec<Step<O>> {
                 Ok(run.state)
             })
             .cancellable(),
-        Step::remote("delete the copy", |run: Run<O>| async move {
+        Step::remote("delete the copy", |run: Run<Templating<T>>| async move {
             if let Some((host, cleanup)) = run.state.flat_copy() {
                 clean_up_some_time(&run.node, host, cleanup).await;
             }
             Ok(run.state)
         }),
-        Step::record("record what it is", |tx, run: &mut Recording<'_, O>| {
+        Step::record("record what it is", |tx, run: &mut Recording<'_, Templating<T>>| {
             let (uuid, Some(facts)) = (run.state.plan()?.image, run.state.facts.clone()) else {
                 return Err(Failure::new(ErrorKind::Internal, "the image was not measured"));
             };
@@ -281,8 +275,8 @@ impl SourceVolume {
     }
 }
 
-fn record<O: Template>(tx: &Tx<'_>, run: &mut Recording<'_, O>) -> Result<(), Failure> {
-    let wanted = run.params.wanted();
+fn record<T: Template>(tx: &Tx<'_>, run: &mut Recording<'_, Templating<T>>) -> Result<(), Failure> {
+    let wanted = run.params.0.wanted();
     let (parameter, volume) = wanted.volume;
     let source = SourceVolume::find(tx, parameter, volume)?;
     let storages = storages(tx, &run.node.settings.now(), &source, wanted.backup_storages)?;
@@ -391,7 +385,7 @@ fn storages(
     }
 }
 
-async fn bring<O: Template>(mut run: Run<O>) -> Result<Making, Failure> {
+async fn bring<T: Template>(mut run: Run<Templating<T>>) -> Result<Making, Failure> {
     let plan = run.state.plan()?.clone();
     let of = plan.copies.len() * 2;
     for (number, (copy, peer)) in plan.copies.into_iter().enumerate() {

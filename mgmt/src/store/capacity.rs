@@ -381,26 +381,13 @@ impl Tx<'_> {
         holder: &str,
         bytes: u64,
     ) -> Result<bool, StoreError> {
-        let keys = (holder.to_owned(), storage.to_string(), host.to_string());
-        let held: Option<i64> = self
-            .connection
-            .prepare_cached(
-                "SELECT bytes FROM storage_allocation WHERE holder_uuid = ? AND primary_storage_uuid = ? AND host_uuid = ?",
-            )?
-            .query_row((&keys.0, &keys.1, &keys.2), |row| row.get(0))
-            .optional()?;
-        if held.is_some() {
+        if self.promise(storage, host, holder)?.is_some() {
             return Ok(true);
         }
         if self.local_storage(storage, host)?.is_none_or(|local| local.available_bytes < bytes) {
             return Ok(false);
         }
-        self.connection
-            .prepare_cached(
-                "INSERT INTO storage_allocation (holder_uuid, primary_storage_uuid, host_uuid, bytes) VALUES (?, ?, ?, ?)",
-            )?
-            .execute((&keys.0, &keys.1, &keys.2, i64::try_from(bytes).unwrap_or(i64::MAX)))?;
-        self.count_storage(storage, host)?;
+        self.set_promise(storage, host, holder, bytes)?;
         Ok(true)
     }
 
@@ -441,6 +428,10 @@ impl Tx<'_> {
 
     /// What a holder is promised.
     pub fn promised(&self, storage: PrimaryStorageUuid, host: HostUuid, holder: &str) -> Result<u64, StoreError> {
+        Ok(self.promise(storage, host, holder)?.unwrap_or(0))
+    }
+
+    fn promise(&self, storage: PrimaryStorageUuid, host: HostUuid, holder: &str) -> Result<Option<u64>, StoreError> {
         let held: Option<i64> = self
             .connection
             .prepare_cached(
@@ -448,7 +439,7 @@ impl Tx<'_> {
             )?
             .query_row((holder, storage.to_string(), host.to_string()), |row| row.get(0))
             .optional()?;
-        Ok(held.map_or(0, i64::unsigned_abs))
+        Ok(held.map(i64::unsigned_abs))
     }
 
     /// Takes back what a holder was promised of a local storage on a host.

@@ -83,7 +83,7 @@ pub fn require_room(
     };
     let Some(local) = local else {
         return forbids(format!(
-            "primary storage '{}' is not on host '{}': attach it to the host's cluster",
+            "primary storage '{}' is not on host '{}': attach it to the host's cluster, or use ReconnectPrimaryStorage",
             storage.name, host.name
         ));
     };

@@ -8,7 +8,7 @@ use gantry_mgmt::{
     failure::Failure,
     resource::{
         AdminState, BackupStorage, BackupStorageZoneRef, ConnectionStatus, GuestPlatform, Image, ImageBackupStorageRef,
-        MediaStatus, MediaType, PrimaryStorage, PrimaryStorageClusterRef, VmInstanceState,
+        MediaStatus, MediaType, VmInstanceState,
     },
     store::{StorageRules, Tx},
 };
@@ -87,26 +87,7 @@ fn reasons(answer: &Value) -> BTreeMap<&str, &str> {
 }
 
 fn put_storage(tx: &Tx<'_>, world: World, uuid: PrimaryStorageUuid, name: &str) -> Result<(), Failure> {
-    let now = Timestamp::now();
-    tx.insert(&PrimaryStorage {
-        uuid,
-        zone_uuid: world.zone,
-        name: name.to_owned(),
-        url: format!("/{name}"),
-        description: None,
-        total_capacity: 0,
-        available_capacity: 0,
-        total_physical_capacity: 0,
-        available_physical_capacity: 0,
-        system_used_capacity: 0,
-        kind: "LocalStorage".to_owned(),
-        state: AdminState::Enabled,
-        status: ConnectionStatus::Connected,
-        mount_path: format!("/{name}"),
-        create_date: now,
-        last_op_date: now,
-    })?;
-    Ok(tx.insert(&PrimaryStorageClusterRef { primary_storage_uuid: uuid, cluster_uuid: world.cluster })?)
+    world.put_local_storage(tx, uuid, (name, &format!("/{name}")), ConnectionStatus::Connected)
 }
 
 fn put_image(tx: &Tx<'_>, world: World, uuid: ImageUuid, backup: BackupStorageUuid) -> Result<(), Failure> {

@@ -1,11 +1,7 @@
 use std::time::Duration;
 
 use gantry_common::{agent::StorageCapacity, id::PrimaryStorageUuid};
-use gantry_mgmt::{
-    clock::Timestamp,
-    failure::Failure,
-    resource::{AdminState, ConnectionStatus, PrimaryStorage, PrimaryStorageClusterRef},
-};
+use gantry_mgmt::{resource::ConnectionStatus, store::Tx};
 use serde_json::json;
 
 use super::{api::Api, wire::RunningAgent, world::World};
@@ -18,34 +14,8 @@ pub async fn storage(api: &Api, world: World) -> PrimaryStorageUuid {
 
 pub async fn storage_at(api: &Api, world: World, url: &str) -> PrimaryStorageUuid {
     let (uuid, url) = (PrimaryStorageUuid::random(), url.to_owned());
-    let now = Timestamp::now();
-    let storage = PrimaryStorage {
-        uuid,
-        zone_uuid: world.zone,
-        name: "local".to_owned(),
-        url: url.clone(),
-        description: None,
-        total_capacity: 0,
-        available_capacity: 0,
-        total_physical_capacity: 0,
-        available_physical_capacity: 0,
-        system_used_capacity: 0,
-        kind: "LocalStorage".to_owned(),
-        state: AdminState::Enabled,
-        status: ConnectionStatus::Disconnected,
-        mount_path: url,
-        create_date: now,
-        last_op_date: now,
-    };
-    api.node
-        .store
-        .write(move |tx| {
-            tx.insert(&storage)?;
-            let link = PrimaryStorageClusterRef { primary_storage_uuid: uuid, cluster_uuid: world.cluster };
-            Ok::<_, Failure>(tx.insert(&link)?)
-        })
-        .await
-        .unwrap();
+    let put = move |tx: &Tx<'_>| world.put_local_storage(tx, uuid, ("local", &url), ConnectionStatus::Disconnected);
+    api.node.store.write(put).await.unwrap();
     uuid
 }
 

@@ -3,15 +3,15 @@
 use std::{net::Ipv4Addr, time::Duration};
 
 use gantry_common::id::{
-    ClusterUuid, HostUuid, ImageUuid, InstanceOfferingUuid, IpRangeUuid, L2NetworkUuid, L3NetworkUuid, NicUuid, VmUuid,
-    ZoneUuid,
+    ClusterUuid, HostUuid, ImageUuid, InstanceOfferingUuid, IpRangeUuid, L2NetworkUuid, L3NetworkUuid, NicUuid,
+    PrimaryStorageUuid, VmUuid, ZoneUuid,
 };
 use gantry_mgmt::{
     clock::Timestamp,
     failure::Failure,
     resource::{
         AdminState, Cluster, ConnectionStatus, GuestPlatform, Host, IpRange, L2Network, L2NetworkClusterRef, L3Network,
-        Machine, VmInstance, VmInstanceState, VmNic, Zone,
+        Machine, PrimaryStorage, PrimaryStorageClusterRef, VmInstance, VmInstanceState, VmNic, Zone,
     },
     store::Tx,
 };
@@ -56,6 +56,36 @@ impl World {
             Ok::<_, Failure>(tx.insert(&link)?)
         };
         api.node.store.write(attach).await.unwrap();
+    }
+
+    /// A local storage with that name and directory, attached to the cluster.
+    pub fn put_local_storage(
+        self,
+        tx: &Tx<'_>,
+        uuid: PrimaryStorageUuid,
+        (name, url): (&str, &str),
+        status: ConnectionStatus,
+    ) -> Result<(), Failure> {
+        let now = Timestamp::now();
+        tx.insert(&PrimaryStorage {
+            uuid,
+            zone_uuid: self.zone,
+            name: name.to_owned(),
+            url: url.to_owned(),
+            description: None,
+            total_capacity: 0,
+            available_capacity: 0,
+            total_physical_capacity: 0,
+            available_physical_capacity: 0,
+            system_used_capacity: 0,
+            kind: "LocalStorage".to_owned(),
+            state: AdminState::Enabled,
+            status,
+            mount_path: url.to_owned(),
+            create_date: now,
+            last_op_date: now,
+        })?;
+        Ok(tx.insert(&PrimaryStorageClusterRef { primary_storage_uuid: uuid, cluster_uuid: self.cluster })?)
     }
 
     /// A zone with nothing in it.

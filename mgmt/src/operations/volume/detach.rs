@@ -67,21 +67,23 @@ pub fn give_back(tx: &Tx<'_>, volume: VolumeUuid, detached: Option<Detached>) ->
     Ok(())
 }
 
-/// Has the guest of a running VM let go of the volume.
-pub async fn unplug<O: JobOperation>(
-    run: &Run<O>,
-    volume: VolumeUuid,
-    detached: Option<Detached>,
-) -> Result<(), Failure> {
-    match detached {
-        Some(Detached { vm, live_on: Some(host), .. }) => run.call(host, "detach", DetachDisk { vm, volume }).await,
-        _ => Ok(()),
-    }
+/// The step after the volume was taken from its VM: the guest of a running one lets go of the disk.
+pub fn let_go<O: JobOperation<State = Option<Detached>>>(volume: fn(&O) -> VolumeUuid) -> Step<O> {
+    Step::remote("have the guest let go of the disk", move |run: Run<O>| async move {
+        if let Some(Detached { vm, live_on: Some(host), .. }) = run.state {
+            run.call(host, "detach", DetachDisk { vm, volume: volume(&run.params) }).await?;
+        }
+        Ok(run.state)
+    })
+    .undo_remote(move |run: Run<O>| async move {
+        plug_again(&run, volume(&run.params)).await;
+        Ok(run.state)
+    })
 }
 
 /// Sees to it that the VM has the disk, in case its guest let go of it although the job was told otherwise.
-pub async fn plug_again<O: JobOperation>(run: &Run<O>, volume: VolumeUuid, detached: Option<Detached>) {
-    let Some(Detached { vm, device_id, live_on: Some(host) }) = detached else { return };
+async fn plug_again<O: JobOperation<State = Option<Detached>>>(run: &Run<O>, volume: VolumeUuid) {
+    let Some(Detached { vm, device_id, live_on: Some(host) }) = run.state else { return };
     if let Err(failure) = plug(run, host, vm, volume, device_id).await {
         tracing::warn!(%volume, %vm, error = %failure, "a volume that was not detached may be missing until the VM starts again");
     }
@@ -110,14 +112,7 @@ impl JobOperation for DetachDataVolumeFromVm {
                 Ok(())
             })
             .undo_record(|tx, run| give_back(tx, run.params.uuid, *run.state)),
-            Step::remote("have the guest let go of the disk", |run: Run<Self>| async move {
-                unplug(&run, run.params.uuid, run.state).await?;
-                Ok(run.state)
-            })
-            .undo_remote(|run: Run<Self>| async move {
-                plug_again(&run, run.params.uuid, run.state).await;
-                Ok(run.state)
-            }),
+            let_go(|call| call.uuid),
         ]
     }
 

@@ -9,6 +9,7 @@ mod remove;
 mod resize;
 mod size;
 
+pub use detach::vm_of;
 use gantry_common::id::VolumeUuid;
 pub use remove::ExpungeDataVolume;
 use serde_json::{Value, json};

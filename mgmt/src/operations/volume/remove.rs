@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     super::making::require,
     create::forget,
-    detach::{Detached, give_back, plug_again, take, unplug, vm_of},
+    detach::{Detached, give_back, let_go, take, vm_of},
 };
 use crate::{
     background::expunge_volume,
@@ -52,14 +52,7 @@ impl JobOperation for DeleteDataVolume {
                 Ok(())
             })
             .undo_record(|tx, run| give_back(tx, run.params.uuid, *run.state)),
-            Step::remote("have the guest let go of the disk", |run: Run<Self>| async move {
-                unplug(&run, run.params.uuid, run.state).await?;
-                Ok(run.state)
-            })
-            .undo_remote(|run: Run<Self>| async move {
-                plug_again(&run, run.params.uuid, run.state).await;
-                Ok(run.state)
-            }),
+            let_go(|call| call.uuid),
             Step::record("put the volume aside", |tx, run| {
                 let mut volume = require::<Volume>(tx, "uuid", run.params.uuid)?;
                 if volume.status != MediaStatus::Deleted {

@@ -10,10 +10,11 @@ use crate::{
     failure::Failure,
     resource::{
         AdminState, ConnectionStatus, Host, Image, L2NetworkClusterRef, L3Network, MediaStatus, PrimaryStorage,
-        PrimaryStorageClusterRef, VmInstance, VmInstanceState, VmNic, Volume, VolumeType,
+        VmInstance, VmInstanceState, VmNic, Volume, VolumeType,
     },
     settings::Values,
     store::{CachePlace, SqlValue, Tx},
+    volume::require_room,
 };
 
 /// A volume that lies on a host's local storage.
@@ -107,44 +108,8 @@ impl LocalVolume {
         storage: &PrimaryStorage,
         host: &Host,
     ) -> Result<(), Failure> {
-        if host.status != ConnectionStatus::Connected || host.state == AdminState::Maintenance {
-            let (name, state, status) = (&host.name, host.state, host.status);
-            return Err(state_forbids(format!(
-                "host '{name}' is {state} and {status}: it must be Connected and in service"
-            )));
-        }
-        if storage.state != AdminState::Enabled {
-            return Err(state_forbids(format!("primary storage '{}' is {}: enable it", storage.name, storage.state)));
-        }
-        let on_cluster =
-            [("primary_storage_uuid", storage.uuid.to_sql()), ("cluster_uuid", host.cluster_uuid.to_sql())];
-        let local = match tx.count::<PrimaryStorageClusterRef>(&on_cluster)? {
-            0 => None,
-            _ => tx.local_storage(storage.uuid, host.uuid)?,
-        };
-        let Some(local) = local else {
-            let details = format!(
-                "primary storage '{}' is not on host '{}': attach it to the host's cluster, or use ReconnectPrimaryStorage",
-                storage.name, host.name
-            );
-            return Err(state_forbids(details));
-        };
-        if local.is_fuller_than(settings.storage_physical_threshold) {
-            let details = format!(
-                "the file system of primary storage '{}' on host '{}' is fuller than the setting mevoco threshold.primaryStorage.physicalCapacity allows ({}): free space",
-                storage.name, host.name, settings.storage_physical_threshold
-            );
-            return Err(Failure::new(ErrorKind::NoStorageCapacity, details));
-        }
-        let needed = self.volume.size + self.image_bytes(tx, storage, host)?;
-        if local.available_bytes < needed {
-            let details = format!(
-                "primary storage '{}' has {} bytes left on host '{}' and {needed} are needed: free space",
-                storage.name, local.available_bytes, host.name
-            );
-            return Err(Failure::new(ErrorKind::NoStorageCapacity, details));
-        }
-        Ok(())
+        let needed_bytes = self.volume.size + self.image_bytes(tx, storage, host)?;
+        require_room(tx, settings, storage, host, needed_bytes)
     }
 
     /// The bytes of the image that has to come along.

@@ -8,6 +8,7 @@ mod to_host;
 mod to_storage;
 
 pub use admission::LocalVolume;
+use moving::Move;
 pub use moving::fresh_path;
 
 use crate::api::{Operation, job, sync};
@@ -16,8 +17,8 @@ use crate::api::{Operation, job, sync};
 pub fn operations() -> Vec<Operation> {
     vec![
         sync::<to_storage::GetPrimaryStorageCandidatesForVolumeMigration>(),
-        job::<to_storage::PrimaryStorageMigrateVolume>(),
-        job::<to_host::LocalStorageMigrateVolume>(),
+        job::<Move<to_storage::PrimaryStorageMigrateVolume>>(),
+        job::<Move<to_host::LocalStorageMigrateVolume>>(),
         sync::<to_host::LocalStorageGetVolumeMigratableHosts>(),
     ]
 }

@@ -8,28 +8,81 @@ use gantry_common::{
     id::{HostUuid, PrimaryStorageUuid, VmUuid, VolumeUuid},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
-    super::{image_cache::wait_for_eviction, making::require},
+    super::{image_cache::wait_for_eviction, making::require, volume::vm_of},
     admission::LocalVolume,
 };
 use crate::{
+    api::{Declaration, Declared},
     cleanup::{Cleanup, clean_up, clean_up_some_time},
     clock::Timestamp,
     failure::Failure,
-    job::{JobOperation, Part, Recording, Run, Step},
+    job::{FindLocks, JobOperation, Part, Recording, Run, Step},
     resource::{Host, Machine, MediaStatus, PrimaryStorage, VmInstance, VmInstanceState, Volume, VolumeType},
     settings::Values,
     store::{CachePlace, Tx},
 };
 
 /// An operation that moves a volume.
-pub trait VolumeMove: JobOperation<State = Moving> {
+pub trait VolumeMove: Declared {
     /// The volume.
     fn volume(&self) -> VolumeUuid;
 
     /// Where it is to go, if it may.
     fn destination(&self, tx: &Tx<'_>, settings: &Values, volume: &LocalVolume) -> Result<Destination, Failure>;
+
+    /// The reply once the volume has moved.
+    fn reply(&self, tx: &Tx<'_>) -> Result<Value, Failure>;
+}
+
+/// The job of an operation that moves a volume.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Move<M>(M);
+
+impl<M: VolumeMove> Declared for Move<M> {
+    fn declaration() -> &'static Declaration {
+        M::declaration()
+    }
+}
+
+impl<M: VolumeMove> JobOperation for Move<M> {
+    type State = Moving;
+
+    fn locks(&self) -> Vec<String> {
+        vec![self.0.volume().to_string()]
+    }
+
+    // No job of the VM that has it runs meanwhile.
+    const FIND_LOCKS: Option<FindLocks<Self>> = Some(|call, tx| vm_of(tx, call.0.volume()));
+
+    fn steps() -> Vec<Step<Self>> {
+        vec![
+            Step::record("promise the volume its new place", decide::<M>).undo_record(stay::<M>),
+            Step::remote("bring the image it was made from", bring_image::<M>).cancellable(),
+            Step::record("note the cached image", |tx, run| {
+                if let (Some(image), Some(facts)) = (run.state.image_plan(), &run.state.image) {
+                    let CachePlace { image: uuid, storage, host } = image.to;
+                    tx.note_cached(uuid, storage, host, &image.to_path, facts.actual_bytes)?;
+                }
+                Ok(())
+            }),
+            Step::remote("copy the volume", copy::<M>).undo_remote(delete_copy::<M>).cancellable(),
+            Step::record("let the copy take its place", replace::<M>),
+            Step::remote("delete the original", |run: Run<Self>| async move {
+                let plan = run.state.plan()?;
+                let command = DeleteVolume { root: plan.from.root.clone(), path: plan.from.path.clone() };
+                clean_up_some_time(&run.node, plan.from.host, Cleanup::Volume(command)).await;
+                Ok(run.state)
+            }),
+        ]
+    }
+
+    fn reply(&self, tx: &Tx<'_>, _state: &Moving) -> Result<Value, Failure> {
+        self.0.reply(tx)
+    }
 }
 
 /// Where a volume goes.
@@ -78,35 +131,6 @@ struct ImagePlan {
     to_path: String,
 }
 
-/// The steps of a move.
-pub fn steps<O: VolumeMove>() -> Vec<Step<O>> {
-    vec![
-        Step::record("promise the volume its new place", decide::<O>).undo_record(stay::<O>),
-        Step::remote("bring the image it was made from", bring_image::<O>).cancellable(),
-        Step::record("note the cached image", |tx, run: &mut Recording<'_, O>| {
-            if let (Some(image), Some(facts)) = (run.state.image_plan(), &run.state.image) {
-                let CachePlace { image: uuid, storage, host } = image.to;
-                tx.note_cached(uuid, storage, host, &image.to_path, facts.actual_bytes)?;
-            }
-            Ok(())
-        }),
-        Step::remote("copy the volume", copy::<O>).undo_remote(delete_copy::<O>).cancellable(),
-        Step::record("let the copy take its place", replace::<O>),
-        Step::remote("delete the original", |run: Run<O>| async move {
-            let plan = run.state.plan()?;
-            let command = DeleteVolume { root: plan.from.root.clone(), path: plan.from.path.clone() };
-            clean_up_some_time(&run.node, plan.from.host, Cleanup::Volume(command)).await;
-            Ok(run.state)
-        }),
-    ]
-}
-
-/// The VM that has the volume: no job of it runs meanwhile.
-pub fn vm_of(tx: &Tx<'_>, volume: VolumeUuid) -> Result<Vec<String>, Failure> {
-    let vm = tx.get::<Volume>(volume)?.and_then(|volume| volume.vm_instance_uuid);
-    Ok(vm.iter().map(ToString::to_string).collect())
-}
-
 impl Moving {
     fn plan(&self) -> Result<&Plan, Failure> {
         self.plan.as_ref().ok_or_else(|| Failure::new(ErrorKind::Internal, "the move was not planned"))
@@ -130,9 +154,9 @@ pub fn fresh_path(volume: VolumeUuid, old_path: &str) -> String {
     format!("{directory}/{volume}-{:08x}.qcow2", rand::random::<u32>())
 }
 
-fn decide<O: VolumeMove>(tx: &Tx<'_>, run: &mut Recording<'_, O>) -> Result<(), Failure> {
-    let local = LocalVolume::find(tx, run.params.volume())?;
-    let to = run.params.destination(tx, &run.node.settings.now(), &local)?;
+fn decide<M: VolumeMove>(tx: &Tx<'_>, run: &mut Recording<'_, Move<M>>) -> Result<(), Failure> {
+    let local = LocalVolume::find(tx, run.params.0.volume())?;
+    let to = run.params.0.destination(tx, &run.node.settings.now(), &local)?;
     let holder = local.volume.uuid.to_string();
     if !tx.allocate_storage(to.storage.uuid, to.host.uuid, &holder, local.volume.size)? {
         let details = format!("primary storage '{}' has too little left on host '{}'", to.storage.name, to.host.name);
@@ -169,7 +193,7 @@ fn decide<O: VolumeMove>(tx: &Tx<'_>, run: &mut Recording<'_, O>) -> Result<(), 
 }
 
 /// Gives everything back that was promised for the move.
-fn stay<O: VolumeMove>(tx: &Tx<'_>, run: &mut Recording<'_, O>) -> Result<(), Failure> {
+fn stay<M: VolumeMove>(tx: &Tx<'_>, run: &mut Recording<'_, Move<M>>) -> Result<(), Failure> {
     let Some(plan) = run.state.plan.as_ref().filter(|_| !run.state.moved) else { return Ok(()) };
     tx.release_storage(plan.to.storage, plan.to.host, &plan.volume.to_string())?;
     tx.release_cache_claims(run.job)?;
@@ -189,7 +213,7 @@ fn rest(tx: &Tx<'_>, plan: &Plan) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn bring_image<O: VolumeMove>(mut run: Run<O>) -> Result<Moving, Failure> {
+async fn bring_image<M: VolumeMove>(mut run: Run<Move<M>>) -> Result<Moving, Failure> {
     let Some(image) = run.state.image_plan().cloned() else { return Ok(run.state) };
     let plan = run.state.plan()?.clone();
     wait_for_eviction(&run.node, image.to, &run.cancelled).await?;
@@ -213,7 +237,7 @@ async fn bring_image<O: VolumeMove>(mut run: Run<O>) -> Result<Moving, Failure> 
     Ok(run.state)
 }
 
-async fn copy<O: VolumeMove>(mut run: Run<O>) -> Result<Moving, Failure> {
+async fn copy<M: VolumeMove>(mut run: Run<Move<M>>) -> Result<Moving, Failure> {
     let plan = run.state.plan()?.clone();
     let offer = OfferFile { root: plan.from.root.clone(), path: plan.from.path.clone(), to: plan.to.host };
     let offered = run.call_part(plan.from.host, "offer the volume", offer, Part { index: 0, of: 2 }).await?;
@@ -249,7 +273,7 @@ fn backing_path(plan: &Plan, offered: &OfferedFile) -> Result<Option<String>, Fa
     }
 }
 
-async fn delete_copy<O: VolumeMove>(run: Run<O>) -> Result<Moving, Failure> {
+async fn delete_copy<M: VolumeMove>(run: Run<Move<M>>) -> Result<Moving, Failure> {
     if let Some(plan) = run.state.plan.as_ref().filter(|_| !run.state.moved) {
         let command = DeleteVolume { root: plan.to.root.clone(), path: plan.to.path.clone() };
         clean_up(&run.node, plan.to.host, Cleanup::Volume(command)).await?;
@@ -257,7 +281,7 @@ async fn delete_copy<O: VolumeMove>(run: Run<O>) -> Result<Moving, Failure> {
     Ok(run.state)
 }
 
-fn replace<O: VolumeMove>(tx: &Tx<'_>, run: &mut Recording<'_, O>) -> Result<(), Failure> {
+fn replace<M: VolumeMove>(tx: &Tx<'_>, run: &mut Recording<'_, Move<M>>) -> Result<(), Failure> {
     let plan = run.state.plan()?.clone();
     let volume = require::<Volume>(tx, "volumeUuid", plan.volume)?;
     let host = require::<Host>(tx, "destHostUuid", plan.to.host)?;

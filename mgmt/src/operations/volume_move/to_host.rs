@@ -9,12 +9,11 @@ use serde_json::{Value, json};
 use super::{
     super::{candidates::Candidates, making::require},
     admission::LocalVolume,
-    moving::{Destination, Moving, VolumeMove, steps, vm_of},
+    moving::{Destination, VolumeMove},
 };
 use crate::{
     api::{Caller, SyncOperation},
     failure::Failure,
-    job::{FindLocks, JobOperation, Step},
     operation,
     query::{Condition, Query, Test, run},
     resource::{AdminState, Host, LocalStorageResourceRef},
@@ -60,22 +59,8 @@ impl VolumeMove for LocalStorageMigrateVolume {
         admit(tx, settings, volume, &host)?;
         Ok(Destination { storage: volume.storage.clone(), host })
     }
-}
 
-impl JobOperation for LocalStorageMigrateVolume {
-    type State = Moving;
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.volume_uuid.to_string()]
-    }
-
-    const FIND_LOCKS: Option<FindLocks<Self>> = Some(|moving, tx| vm_of(tx, moving.volume_uuid));
-
-    fn steps() -> Vec<Step<Self>> {
-        steps()
-    }
-
-    fn reply(&self, tx: &Tx<'_>, _state: &Moving) -> Result<Value, Failure> {
+    fn reply(&self, tx: &Tx<'_>) -> Result<Value, Failure> {
         let test = Test::In(vec![self.volume_uuid.to_string()], false);
         let conditions = vec![Condition { path: vec!["resourceUuid".to_owned()], test }];
         let query = Query { conditions, ..Query::default() };

@@ -9,12 +9,11 @@ use serde_json::Value;
 use super::{
     super::{candidates::Candidates, making::require},
     admission::LocalVolume,
-    moving::{Destination, Moving, VolumeMove, steps, vm_of},
+    moving::{Destination, VolumeMove},
 };
 use crate::{
     api::{Caller, SyncOperation},
     failure::Failure,
-    job::{FindLocks, JobOperation, Step},
     operation,
     query::inventory_reply,
     resource::{PrimaryStorage, Volume},
@@ -52,22 +51,8 @@ impl VolumeMove for PrimaryStorageMigrateVolume {
         admit(tx, settings, volume, &storage)?;
         Ok(Destination { storage, host: volume.host.clone() })
     }
-}
 
-impl JobOperation for PrimaryStorageMigrateVolume {
-    type State = Moving;
-
-    fn locks(&self) -> Vec<String> {
-        vec![self.volume_uuid.to_string()]
-    }
-
-    const FIND_LOCKS: Option<FindLocks<Self>> = Some(|moving, tx| vm_of(tx, moving.volume_uuid));
-
-    fn steps() -> Vec<Step<Self>> {
-        steps()
-    }
-
-    fn reply(&self, tx: &Tx<'_>, _state: &Moving) -> Result<Value, Failure> {
+    fn reply(&self, tx: &Tx<'_>) -> Result<Value, Failure> {
         inventory_reply::<Volume>(tx, self.volume_uuid)
     }
 }
