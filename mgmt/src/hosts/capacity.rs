@@ -5,12 +5,40 @@ use gantry_common::{
     id::HostUuid,
 };
 
+use super::DEFAULT_SSH_PORT;
 use crate::{
+    clock::Timestamp,
     failure::Failure,
-    resource::{Host, Machine},
+    resource::{AdminState, Cluster, ConnectionStatus, Host, Machine},
     settings::{Values, parse_bytes},
     store::{StorageRules, Tx, scaled},
 };
+
+/// A KVM host of a cluster that has not been measured yet.
+pub fn unmeasured_host(cluster: &Cluster, uuid: HostUuid, name: &str, address: &str) -> Host {
+    let now = Timestamp::now();
+    Host {
+        uuid,
+        zone_uuid: cluster.zone_uuid,
+        name: name.to_owned(),
+        cluster_uuid: cluster.uuid,
+        description: None,
+        management_ip: address.to_owned(),
+        hypervisor_type: "KVM".to_owned(),
+        state: AdminState::Enabled,
+        status: ConnectionStatus::Disconnected,
+        total_cpu_capacity: 0,
+        available_cpu_capacity: 0,
+        cpu_sockets: 0,
+        total_memory_capacity: 0,
+        available_memory_capacity: 0,
+        cpu_num: 0,
+        username: String::new(),
+        ssh_port: DEFAULT_SSH_PORT,
+        create_date: now,
+        last_op_date: now,
+    }
+}
 
 /// The settings that capacity follows from.
 #[derive(Debug, Clone, Copy, PartialEq)]

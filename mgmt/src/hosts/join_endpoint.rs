@@ -15,6 +15,7 @@ use gantry_common::{
 use http::StatusCode;
 
 use super::{
+    capacity::unmeasured_host,
     fleet::HostEndpoint,
     join::{self, JoinRefusal},
 };
@@ -23,7 +24,7 @@ use crate::{
     failure::Failure,
     node::Node,
     operations::require,
-    resource::{AdminState, Cluster, ConnectionStatus, Host, Machine},
+    resource::{Cluster, ConnectionStatus, Machine},
     seal::Seal,
     store::{JoinTokenRecord, SqlValue, Store, Tx},
 };
@@ -139,7 +140,6 @@ fn record_member(
             ),
         ));
     }
-    let now = Timestamp::now();
     let machine = Machine {
         uuid: HostUuid::random(),
         address: address.to_owned(),
@@ -149,32 +149,12 @@ fn record_member(
         status_reason: Some("it has joined and not connected yet".to_owned()),
         facts: None,
         foreign_domains: serde_json::json!([]),
-        create_date: now,
+        create_date: Timestamp::now(),
     };
     tx.insert(&machine)?;
     if let Some(cluster) = token.cluster_uuid {
         let cluster = require::<Cluster>(tx, "cluster", cluster)?;
-        tx.insert(&Host {
-            uuid: machine.uuid,
-            zone_uuid: cluster.zone_uuid,
-            name: name.to_owned(),
-            cluster_uuid: cluster.uuid,
-            description: None,
-            management_ip: address.to_owned(),
-            hypervisor_type: "KVM".to_owned(),
-            state: AdminState::Enabled,
-            status: ConnectionStatus::Disconnected,
-            total_cpu_capacity: 0,
-            available_cpu_capacity: 0,
-            cpu_sockets: 0,
-            total_memory_capacity: 0,
-            available_memory_capacity: 0,
-            cpu_num: 0,
-            username: String::new(),
-            ssh_port: super::DEFAULT_SSH_PORT,
-            create_date: now,
-            last_op_date: now,
-        })?;
+        tx.insert(&unmeasured_host(&cluster, machine.uuid, name, address))?;
     }
     tx.use_join_token(&token.id, key, machine.uuid)?;
     Ok(machine)

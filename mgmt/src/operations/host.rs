@@ -16,7 +16,7 @@ use crate::{
     failure::Failure,
     hosts::{
         DEFAULT_SSH_PORT, Login, Reaches, Reaching, confirm_agent, forget_machine, prepare_host, reaching_steps,
-        record_machine, release_host,
+        record_machine, release_host, unmeasured_host,
     },
     job::{JobOperation, Recording, Run, Step},
     operation,
@@ -155,27 +155,12 @@ fn record_host(tx: &Tx<'_>, run: &mut Recording<'_, AddKVMHost>) -> Result<(), F
             ),
         ));
     }
-    let now = Timestamp::now();
     tx.insert(&Host {
-        uuid,
-        zone_uuid: cluster.zone_uuid,
-        name: readable_name(&params.name)?,
-        cluster_uuid: cluster.uuid,
         description: params.description.clone(),
-        management_ip: params.management_ip.clone(),
-        hypervisor_type: "KVM".to_owned(),
-        state: AdminState::Enabled,
         status: ConnectionStatus::Connecting,
-        total_cpu_capacity: 0,
-        available_cpu_capacity: 0,
-        cpu_sockets: 0,
-        total_memory_capacity: 0,
-        available_memory_capacity: 0,
-        cpu_num: 0,
         username: params.username.clone(),
         ssh_port: params.ssh_port.unwrap_or(DEFAULT_SSH_PORT),
-        create_date: now,
-        last_op_date: now,
+        ..unmeasured_host(&cluster, uuid, &readable_name(&params.name)?, &params.management_ip)
     })?;
     put_tags::<Host>(tx, uuid, &params.system_tags, &params.user_tags)?;
     run.state.reaching = reaching;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     super::making::require,
-    create::{Making, delete_file, make_file, note_made},
+    create::{Making, make_file, note_made},
 };
 use crate::{
     cleanup::{Cleanup, clean_up_some_time},
@@ -51,14 +51,7 @@ impl JobOperation for AttachDataVolumeToVm {
     fn steps() -> Vec<Step<Self>> {
         vec![
             Step::record("give the volume to the VM", give).undo_record(take_back),
-            Step::remote("make its file", |mut run: Run<Self>| async move {
-                run.state.making.size = make_file(&run, &run.state.making).await?;
-                Ok(run.state)
-            })
-            .undo_remote(|run: Run<Self>| async move {
-                delete_file(&run, &run.state.making).await?;
-                Ok(run.state)
-            }),
+            make_file(|state: &mut Attaching| &mut state.making),
             Step::record("record its file", |tx, run| note_made(tx, &run.state.making)),
             Step::remote("plug the disk into the running VM", |run: Run<Self>| async move {
                 if let Some(Attachment { device_id, live_on: Some(host), .. }) = run.state.attachment {

@@ -59,15 +59,7 @@ impl JobOperation for CreateDataVolume {
         vec![
             Step::record("record the volume and promise its space", record)
                 .undo_record(|tx, run| run.state.volume.map_or(Ok(()), |volume| forget(tx, volume))),
-            Step::remote("make its file", |run: Run<Self>| async move {
-                let made = make_file(&run, &run.state).await?;
-                Ok(Making { size: made, ..run.state })
-            })
-            .undo_remote(|run: Run<Self>| async move {
-                delete_file(&run, &run.state).await?;
-                Ok(run.state)
-            })
-            .cancellable(),
+            make_file(|state| state).cancellable(),
             Step::record("record that it is ready", |tx, run| note_made(tx, run.state)),
         ]
     }
@@ -153,20 +145,23 @@ pub fn forget(tx: &Tx<'_>, volume: VolumeUuid) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes the volume's file, where one is to be made.
-pub async fn make_file<O: JobOperation>(run: &Run<O>, making: &Making) -> Result<Option<VolumeSize>, Failure> {
-    match (making.host, &making.file) {
-        (Some(host), Some(file)) => Ok(Some(run.call(host, &file.uuid.to_string(), file.making()).await?)),
-        _ => Ok(None),
-    }
-}
-
-/// Deletes the volume's file, now or when its host is back.
-pub async fn delete_file<O: JobOperation>(run: &Run<O>, making: &Making) -> Result<(), Failure> {
-    match (making.host, &making.file) {
-        (Some(host), Some(file)) => clean_up(&run.node, host, Cleanup::Volume(file.deletion())).await,
-        _ => Ok(()),
-    }
+/// The step that makes the volume's file, where one is to be made.
+pub fn make_file<O: JobOperation>(making: fn(&mut O::State) -> &mut Making) -> Step<O> {
+    Step::remote("make its file", move |mut run: Run<O>| async move {
+        let wanted = making(&mut run.state).clone();
+        if let (Some(host), Some(file)) = (wanted.host, &wanted.file) {
+            let size = run.call(host, &file.uuid.to_string(), file.making()).await?;
+            making(&mut run.state).size = Some(size);
+        }
+        Ok(run.state)
+    })
+    .undo_remote(move |mut run: Run<O>| async move {
+        let made = making(&mut run.state).clone();
+        if let (Some(host), Some(file)) = (made.host, &made.file) {
+            clean_up(&run.node, host, Cleanup::Volume(file.deletion())).await?;
+        }
+        Ok(run.state)
+    })
 }
 
 /// Records that the volume's file was made.

@@ -12,7 +12,7 @@ use super::{
         making::{made, make, put_tags, readable_name, require},
         vm_instance::Caching,
     },
-    create::{Making, delete_file, forget, make_file, new_data_volume, note_made},
+    create::{Making, forget, make_file, new_data_volume, note_made},
 };
 use crate::{
     failure::Failure,
@@ -72,15 +72,7 @@ impl JobOperation for CreateDataVolumeFromVolumeTemplate {
             Step::record("note the cached image", |tx, run| {
                 run.state.cache.as_ref().map_or(Ok(()), |cache| cache.note(tx))
             }),
-            Step::remote("make its file", |mut run: Run<Self>| async move {
-                run.state.making.size = make_file(&run, &run.state.making).await?;
-                Ok(run.state)
-            })
-            .undo_remote(|run: Run<Self>| async move {
-                delete_file(&run, &run.state.making).await?;
-                Ok(run.state)
-            })
-            .cancellable(),
+            make_file(|state: &mut Copying| &mut state.making).cancellable(),
             Step::record("record that it is ready", |tx, run| note_made(tx, &run.state.making)),
         ]
     }
