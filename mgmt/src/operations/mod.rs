@@ -61,7 +61,7 @@ pub use catalogue::*;
 pub(crate) use changing::{Change, describe, switched};
 pub use coverage::*;
 pub(crate) use image::ExpungeImage;
-pub(crate) use image_cache::{Unneeded, clean_up_cache};
+pub(crate) use image_cache::{Unneeded, clean_up_cache, evict_owed};
 pub(crate) use image_template::refuse_while_read;
 pub(crate) use making::require;
 pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES, take_service_address};
