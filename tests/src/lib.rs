@@ -6,6 +6,7 @@
 mod browser;
 mod by_name;
 mod client;
+mod crash;
 mod footprint;
 mod guest;
 mod guest_agent;
@@ -19,6 +20,7 @@ mod site;
 pub use browser::{Browser, Page};
 pub use by_name::operations;
 pub use client::{ApiError, Call, Client, digest, text};
+pub use crash::{all_connected, at_every_step, crash_midway, nothing_is_left_since};
 pub use footprint::Footprint;
 pub use guest::{Console, userdata_tag};
 pub use image_server::ImageServer;
