@@ -19,6 +19,7 @@ use crate::{
     network,
     node::Node,
     notification::Notice,
+    operations::evict_owed,
     resource::{GcJob, GcStatus, Host, ImageBackupStorageRef, Machine, NotificationType, VmInstance, VmNic, Volume},
     store::{SqlValue, Tx},
     vm::{self, is_in_hand},
@@ -224,6 +225,9 @@ pub fn drop_owed(tx: &Tx<'_>, job: &GcJob) -> Result<Option<HostUuid>, Failure> 
 
 /// Carries out an owed clean-up, unless the host has since come to need what it would remove.
 async fn overtaken_or_done(node: &Arc<Node>, machine: HostUuid, cleanup: Cleanup) -> Result<(), Failure> {
+    if let Cleanup::CachedImage(command) = cleanup {
+        return evict_owed(node, machine, command).await;
+    }
     // A job may be changing the VM's devices: what is to be is known when it has ended.
     let _turn = match &cleanup {
         Cleanup::Devices(vm) => Some(node.jobs.turn(vm.to_string()).await),
@@ -249,7 +253,7 @@ fn is_overtaken(tx: &Tx<'_>, machine: HostUuid, cleanup: &Cleanup) -> Result<boo
     let is_here = |vm: Option<VmInstance>| vm.is_some_and(|vm| vm.host_uuid == Some(machine));
     match cleanup {
         Cleanup::Devices(vm) => Ok(!is_here(tx.get::<VmInstance>(*vm)?)),
-        // The path of a file is never used again.
+        // The path of a file is never used again, but for a cached image's, which is claimed when it goes.
         Cleanup::Volume(_) | Cleanup::Image(_) | Cleanup::CachedImage(_) | Cleanup::Export(_) | Cleanup::Agent => {
             Ok(false)
         }

@@ -1,5 +1,6 @@
 //! The hosts: their certificates, the connection to each agent, how hosts join, and what becomes of what they say.
 
+mod address;
 mod capacity;
 pub mod fleet;
 mod host_tags;
@@ -17,6 +18,7 @@ mod slots;
 mod vm_states;
 mod watcher;
 
+pub use address::{follow_machine, move_machine};
 pub use capacity::*;
 pub use join_endpoint::{join_endpoint, new_join_token};
 pub use looks::Looks;

@@ -8,7 +8,7 @@ use super::{changing::describe, making::require};
 use crate::{
     api::{Declaration, Declared, Operation, job},
     failure::Failure,
-    hosts::{Login, fleet::HostEndpoint, try_login},
+    hosts::{Login, fleet::HostEndpoint, follow_machine, move_machine, try_login},
     job::{JobOperation, Recording, Run, Step},
     onboarding::HostAddress,
     operation,
@@ -146,12 +146,7 @@ impl<U: UpdatesHost> JobOperation for Updating<U> {
             Step::record("record it", record),
             Step::remote("follow the host to its address", |run: Run<Self>| async move {
                 if let Some(address) = &run.state.address {
-                    let endpoint = endpoint(run.params.0.host(), address, run.state.agent_port);
-                    run.node.fleet.watch(endpoint);
-                    // It answered a moment ago. Should it be away now, it is dialled until it is back.
-                    if let Err(failure) = run.node.wait_connected(run.params.0.host(), FOLLOWED).await {
-                        tracing::warn!(host = %run.params.0.host(), error = %failure, "the host that moved is not connected yet");
-                    }
+                    follow_machine(&run.node, endpoint(run.params.0.host(), address, run.state.agent_port)).await;
                 }
                 Ok(run.state)
             }),
@@ -162,9 +157,6 @@ impl<U: UpdatesHost> JobOperation for Updating<U> {
         inventory_reply::<Host>(tx, self.0.host())
     }
 }
-
-/// How long the job waits for a host at its new address.
-const FOLLOWED: std::time::Duration = std::time::Duration::from_secs(15);
 
 fn endpoint(host: HostUuid, address: &str, port: u16) -> HostEndpoint {
     HostEndpoint { host, address: address.to_owned(), port }
@@ -215,18 +207,15 @@ async fn try_both<U: UpdatesHost>(run: &Run<Updating<U>>) -> Result<(), Failure>
 
 fn record<U: UpdatesHost>(tx: &Tx<'_>, run: &mut Recording<'_, Updating<U>>) -> Result<(), Failure> {
     let changes = run.params.0.changes();
+    if let Some(address) = &run.state.address {
+        move_machine(tx, run.params.0.host(), address)?;
+    }
     let mut host = require::<Host>(tx, "uuid", run.params.0.host())?;
     describe((&mut host.name, changes.name), (&mut host.description, changes.description))?;
     if let Some(username) = changes.username {
         username.clone_into(&mut host.username);
     }
     host.ssh_port = changes.ssh_port.unwrap_or(host.ssh_port);
-    if let Some(address) = &run.state.address {
-        let mut machine = require::<Machine>(tx, "uuid", host.uuid)?;
-        machine.address.clone_from(address);
-        tx.save(&machine)?;
-        host.management_ip.clone_from(address);
-    }
     let uuid = host.uuid;
     tx.save(&host)?;
     Ok(tx.touch::<Host>(uuid)?)

@@ -4,12 +4,12 @@
 //! which is so from the moment a volume is decided on; and while a job claims it. An eviction claims it too, in the same
 //! transaction in which it finds no use: whoever comes to need the image then waits until it is gone, and brings it anew.
 
-use std::{sync::Arc, time::Duration};
+use std::{ffi::OsStr, path::Path, sync::Arc, time::Duration};
 
 use gantry_common::{
     agent::{EvictImage, SurveyStorage},
     error::ErrorKind,
-    id::{JobUuid, OperationId, PrimaryStorageUuid},
+    id::{HostUuid, JobUuid, OperationId, PrimaryStorageUuid},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ use crate::{
     node::Node,
     operation,
     resource::{Image, PrimaryStorage},
-    store::{CachePlace, Tx},
+    store::{CachePlace, SqlValue, Tx},
 };
 
 /// How often it is looked whether an eviction has ended.
@@ -238,6 +238,35 @@ pub async fn clean_up_cache(
     let (count, bytes) = (outcome.removed.len(), outcome.removed.iter().map(|file| file.actual_bytes).sum());
     node.store.write(move |tx| settle(tx, claimant, &outcome.removed)).await?;
     Ok((count, bytes))
+}
+
+/// Takes a cached image away that was owed when its storage or its host was deleted. Both may be back by now: an image that is
+/// recorded there again, or that somebody needs, stays.
+pub async fn evict_owed(node: &Arc<Node>, host: HostUuid, command: EvictImage) -> Result<(), Failure> {
+    let (asked, claimant) = (command.clone(), JobUuid::random());
+    if !node.store.write(move |tx| claim_owed(tx, host, &asked, claimant)).await? {
+        tracing::info!(%host, path = command.path, "the image is cached again: it stays");
+        return Ok(());
+    }
+    let evicted = node.call(host, OperationId::random(), command).await;
+    node.store.write(move |tx| tx.release_cache_claims(claimant).map_err(Failure::from)).await?;
+    evicted
+}
+
+/// Claims the image for eviction in whatever storage is at its place now. Answers whether it may go.
+fn claim_owed(tx: &Tx<'_>, host: HostUuid, command: &EvictImage, claimant: JobUuid) -> Result<bool, Failure> {
+    if tx.images_cached_on(host)?.iter().any(|cached| cached.install_path == command.path) {
+        return Ok(false);
+    }
+    let name = Path::new(&command.path).file_stem().and_then(OsStr::to_str);
+    let Some(image) = name.and_then(|name| name.parse().ok()) else { return Ok(true) };
+    for storage in tx.find::<PrimaryStorage>(&[("url", command.root.to_sql())])? {
+        if !tx.claim_eviction(CachePlace { image, storage: storage.uuid, host }, claimant)? {
+            tx.release_cache_claims(claimant)?;
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Waits until no eviction has the image in hand. Whoever needs it has said so in the inventory before: what is brought

@@ -1,7 +1,5 @@
 //! 4.5.14.4: an image store gets another name, another address, another login.
 
-use std::time::Duration;
-
 use gantry_common::{
     error::ErrorKind,
     id::{BackupStorageUuid, HostUuid},
@@ -14,12 +12,12 @@ use crate::{
     api::{Operation, job},
     clock::Timestamp,
     failure::Failure,
-    hosts::fleet::HostEndpoint,
+    hosts::{Login, fleet::HostEndpoint, follow_machine, move_machine, try_login},
     job::{JobOperation, Recording, Run, Step},
-    onboarding::{HostAddress, HostKey, HostSession, SshTarget},
+    onboarding::HostAddress,
     operation,
     query::inventory_reply,
-    resource::{BackupStorage, Host, Machine},
+    resource::{BackupStorage, Machine},
     secret::Secret,
     store::{SqlValue, Tx},
 };
@@ -28,9 +26,6 @@ use crate::{
 pub fn operations() -> Vec<Operation> {
     vec![job::<UpdateImageStoreBackupStorage>()]
 }
-
-/// How long the agent may take to answer at its new address.
-const NEW_ADDRESS: Duration = Duration::from_secs(15);
 
 operation! {
     /// Updates an image store. At a new address its own agent must answer; a password is tried on its machine and not kept.
@@ -66,8 +61,10 @@ pub struct Updating {
 }
 
 impl Updating {
-    fn endpoint(&self, address: &str) -> Option<HostEndpoint> {
-        self.machine.map(|host| HostEndpoint { host, address: address.to_owned(), port: self.port })
+    /// Where the agent is to be reached, where that changes.
+    fn endpoint(&self) -> Option<HostEndpoint> {
+        let (host, address) = self.machine.zip(self.after.clone())?;
+        Some(HostEndpoint { host, address, port: self.port })
     }
 }
 
@@ -83,28 +80,17 @@ impl JobOperation for UpdateImageStoreBackupStorage {
     fn steps() -> Vec<Step<Self>> {
         vec![
             Step::record("see what changes", plan),
-            Step::remote("log in", |run: Run<Self>| async move {
-                log_in(&run).await?;
-                Ok(run.state)
-            }),
-            Step::remote("reach the agent at its new address", |run: Run<Self>| async move {
-                if let Some(address) = &run.state.after
-                    && let Some(endpoint) = run.state.endpoint(address)
-                {
-                    let machine = endpoint.host;
-                    run.node.fleet.watch(endpoint);
-                    run.node.fleet.redial_now(machine);
-                    run.node.wait_connected(machine, NEW_ADDRESS).await?;
-                }
-                Ok(run.state)
-            })
-            .undo_remote(|run: Run<Self>| async move {
-                if let (Some(_), Some(endpoint)) = (&run.state.after, run.state.endpoint(&run.state.before)) {
-                    run.node.fleet.watch(endpoint);
-                }
+            Step::remote("try the address and the login", |run: Run<Self>| async move {
+                try_both(&run).await?;
                 Ok(run.state)
             }),
             Step::record("record the change", record),
+            Step::remote("follow the machine to its address", |run: Run<Self>| async move {
+                if let Some(endpoint) = run.state.endpoint() {
+                    follow_machine(&run.node, endpoint).await;
+                }
+                Ok(run.state)
+            }),
         ]
     }
 
@@ -147,46 +133,34 @@ fn plan(tx: &Tx<'_>, run: &mut Recording<'_, UpdateImageStoreBackupStorage>) -> 
     Ok(())
 }
 
-/// Tries the password, where there is one.
-async fn log_in(run: &Run<UpdateImageStoreBackupStorage>) -> Result<(), Failure> {
-    let Some(password) = run.params.password.clone() else { return Ok(()) };
+/// Tries what is to change. Until it is known to fit, the machine is reached where it was.
+async fn try_both(run: &Run<UpdateImageStoreBackupStorage>) -> Result<(), Failure> {
     let state = &run.state;
+    if let Some(endpoint) = state.endpoint() {
+        run.node.fleet.try_endpoint(&endpoint).await.map_err(|error| {
+            let details = format!("hostname '{}' is not usable: {error}", endpoint.address);
+            Failure::new(ErrorKind::HostUnreachable, details)
+        })?;
+    }
+    let Some(password) = &run.params.password else { return Ok(()) };
     let address = state.after.as_ref().unwrap_or(&state.before);
-    let address = address.parse().map_err(|error| Failure::argument("hostname", address, error))?;
-    let target = SshTarget { address, port: state.ssh_port, username: state.username.clone(), password };
-    let pinned: Option<HostKey> = match &state.host_key {
-        Some(key) => {
-            Some(key.parse().map_err(|_| Failure::new(ErrorKind::Internal, "the stored host key cannot be read"))?)
-        }
-        None => None,
-    };
-    HostSession::connect(target, pinned.as_ref()).await?.close().await;
-    Ok(())
+    let login = Login { address, port: state.ssh_port, username: &state.username, password };
+    try_login(&login, state.host_key.as_deref()).await
 }
 
 fn record(tx: &Tx<'_>, run: &mut Recording<'_, UpdateImageStoreBackupStorage>) -> Result<(), Failure> {
     let (params, state) = (run.params, &*run.state);
-    let now = Timestamp::now();
+    if let Some((machine, address)) = state.machine.zip(state.after.as_ref()) {
+        move_machine(tx, machine, address)?;
+    }
     let mut storage = require::<BackupStorage>(tx, "uuid", params.uuid)?;
     describe((&mut storage.name, params.name.as_deref()), (&mut storage.description, params.description.as_deref()))?;
     storage.username = state.username.clone();
     storage.ssh_port = state.ssh_port;
-    storage.last_op_date = now;
+    storage.last_op_date = Timestamp::now();
     if let Some(hostname) = &params.hostname {
         storage.hostname = hostname.clone();
     }
     tx.save(&storage)?;
-    let (Some(address), Some(machine)) = (&state.after, state.machine) else { return Ok(()) };
-    // One agent, one address: of the machine, of a host that it is, and of its other backup storages.
-    let known = require::<Machine>(tx, "machineUuid", machine)?;
-    tx.save(&Machine { address: address.clone(), ..known })?;
-    if let Some(host) = tx.get::<Host>(machine)? {
-        tx.save(&Host { management_ip: address.clone(), last_op_date: now, ..host })?;
-    }
-    for other in tx.find::<BackupStorage>(&[("machine_uuid", machine.to_sql())])? {
-        if other.uuid != params.uuid {
-            tx.save(&BackupStorage { hostname: address.clone(), last_op_date: now, ..other })?;
-        }
-    }
     Ok(())
 }

@@ -62,7 +62,7 @@ pub use candidates::{Candidates, Exclusion, inventories_of};
 pub use catalogue::*;
 pub(crate) use changing::{Change, describe, switched};
 pub use coverage::*;
-pub(crate) use image_cache::{Unneeded, clean_up_cache};
+pub(crate) use image_cache::{Unneeded, clean_up_cache, evict_owed};
 pub(crate) use image_copies::{copies, settle};
 pub(crate) use image_deletion::ExpungeImage;
 pub(crate) use image_template::refuse_while_read;
