@@ -27,7 +27,7 @@ enum Attempt {
 /// Claims what the job's operation wants to claim. `None` where the job has ended: it was cancelled, or there is nothing to
 /// work on.
 pub(super) async fn claim<O: JobOperation>(node: &Arc<Node>, mut ticket: Ticket, record: &JobRecord) -> Option<Ticket> {
-    if !O::CLAIMS || record.phase != JobPhase::Waiting {
+    if !(O::CLAIMS || O::FIND_LOCKS.is_some()) || record.phase != JobPhase::Waiting {
         return Some(ticket);
     }
     loop {

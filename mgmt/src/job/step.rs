@@ -1,6 +1,6 @@
 //! What an operation by job consists of.
 
-use std::future::Future;
+use std::{collections::BTreeSet, future::Future};
 
 use futures_util::future::BoxFuture;
 use gantry_common::id::{AccountUuid, JobUuid, SessionUuid};
@@ -25,9 +25,9 @@ pub trait JobOperation: Declared {
         Vec::new()
     }
 
-    /// Finds further such ids that the parameters do not name: the VM of a network interface. Asked once, when the call is
-    /// accepted or taken up again, so that the job takes its place in all its lines in the order of the calls;
-    /// [`JobOperation::claim`] is asked in the job's turn and gives that place up.
+    /// Finds further such ids that the parameters do not name: the VM of a network interface. Asked when the call is
+    /// accepted, so that the job takes its place in all its lines in the order of the calls, and as what it claims in its
+    /// turn: by then it may be another VM, and the job's own steps may take the VM from the record.
     const FIND_LOCKS: Option<FindLocks<Self>> = None;
 
     /// Whether it also works on resources that only the inventory tells; see [`JobOperation::claim`].
@@ -38,8 +38,10 @@ pub trait JobOperation: Declared {
     ///
     /// # Errors
     /// There is nothing to work on: the job ends with this.
-    fn claim(&self, _tx: &Tx<'_>, _node: &Node) -> Result<Vec<Claim>, Failure> {
-        Ok(Vec::new())
+    fn claim(&self, tx: &Tx<'_>, _node: &Node) -> Result<Vec<Claim>, Failure> {
+        let found = Self::FIND_LOCKS.map_or(Ok(Vec::new()), |find| find(self, tx))?;
+        let found: BTreeSet<String> = found.into_iter().collect();
+        Ok(found.into_iter().map(|resource| Claim { resource, goes: false }).collect())
     }
 
     /// The steps, in order.

@@ -1,4 +1,5 @@
 mod cancelling;
+mod found_locks;
 
 use std::{sync::Arc, time::Duration};
 
