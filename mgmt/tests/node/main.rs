@@ -17,6 +17,7 @@ mod expunging;
 mod image_cache;
 mod l3_networks;
 mod local_volumes;
+mod naming_hosts;
 mod nics;
 mod notifications;
 #[allow(dead_code, reason = "each suite uses a part of it")]
