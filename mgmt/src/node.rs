@@ -239,10 +239,15 @@ impl Node {
                 Err(error @ (CallError::Lost { .. } | CallError::NotConnected { .. })) => {
                     self.fleet.redial_now(machine);
                     if self.fleet.wait_connected(machine, RECONNECT_PATIENCE).await.is_err() {
-                        let details = format!(
-                            "host {machine} cannot carry out {}: {error}; see QueryHost for its status",
-                            C::NAME
-                        );
+                        // How it is connected names its address.
+                        let details = if self.store.read(|tx| tx.is_operators()).await? {
+                            format!(
+                                "host {machine} cannot carry out {}: {error}; see QueryHost for its status",
+                                C::NAME
+                            )
+                        } else {
+                            format!("host {machine} cannot carry out {}: it is not connected", C::NAME)
+                        };
                         return Err(Failure::new(ErrorKind::HostDisconnected, details));
                     }
                 }

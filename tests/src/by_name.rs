@@ -30,11 +30,12 @@ impl Client {
         let path = path_of(declared, &mut rest).unwrap_or_else(|| panic!("{operation} has no path for {params}"));
         let in_query = |name: &str| {
             let parameters = declared["parameters"].as_array().into_iter().flatten();
-            parameters.into_iter().any(|known| known["name"] == name && known["location"] == "query")
+            // What has no body has no other place; the conditions of queries are not declared.
+            declared["bodyKey"].is_null()
+                || parameters.into_iter().any(|known| known["name"] == name && known["location"] == "query")
         };
         let (query, body): (Map<_, _>, Map<_, _>) = rest.into_iter().partition(|(name, _)| in_query(name));
-        let query: Vec<(String, String)> =
-            query.iter().flat_map(|(name, value)| texts(value).map(|value| (name.clone(), value))).collect();
+        let query: Vec<(String, String)> = query.iter().flat_map(|(name, value)| pairs(name, value)).collect();
         let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let body = declared["bodyKey"].as_str().map(|key| json!({ key: body }));
         let method = declared["method"].as_str().unwrap();
@@ -63,6 +64,14 @@ fn path_of(operation: &Value, params: &mut Map<String, Value>) -> Option<String>
         path.replace(&format!("{{{name}}}"), &value)
     };
     Some(names(path).into_iter().fold(path.to_owned(), fill))
+}
+
+/// What a parameter is in a query: a map stands there as `name.key=value`.
+fn pairs(name: &str, value: &Value) -> Vec<(String, String)> {
+    match value {
+        Value::Object(map) => map.iter().flat_map(|(key, value)| pairs(&format!("{name}.{key}"), value)).collect(),
+        _ => texts(value).map(|value| (name.to_owned(), value)).collect(),
+    }
 }
 
 /// What a value is in a URL: a list stands there item by item.

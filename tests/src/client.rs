@@ -91,6 +91,11 @@ impl Client {
         Ok(client)
     }
 
+    /// The session's id.
+    pub fn session(&self) -> &str {
+        &self.session
+    }
+
     /// POSTs `params` and answers the inventory of what the job made.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
-//! An operator opens a guest's console in a browser, works in it, and is told why it ends.
+//! An operator opens a guest's console in a browser, by whatever name the node is reached, works in it, and is told why it
+//! ends.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a scenario ends where it cannot go on")]
 
@@ -53,6 +54,28 @@ fn a_guest_is_seen_and_worked_with_and_whoever_looks_on_is_told_when_it_stops() 
     late.becomes("document.body.dataset.state === 'closed'");
     assert!(late.value_of(STATUS).as_str().unwrap().contains("This address was used"));
     assert_eq!(page.value_of("document.body.dataset.state"), "connected");
+
+    // An operator reconnects the proxy, and has it reached by another name from then on.
+    let proxy = &client.done("QueryConsoleProxyAgent", &json!({}))["inventories"][0];
+    assert_eq!((text(proxy, "status"), text(proxy, "state")), ("Connected".to_owned(), "Enabled".to_owned()));
+    client.done("ReconnectConsoleProxyAgent", &json!({ "agentUuids": [proxy["uuid"]] }));
+    for viewer in [&mut page, &mut other] {
+        viewer.becomes("document.body.dataset.state === 'closed'");
+        let told = viewer.value_of(STATUS);
+        assert!(told.as_str().unwrap().contains("reconnected by an operator"), "{told}");
+    }
+    let reached_by = |name: &str| {
+        let params = json!({ "uuid": proxy["uuid"], "consoleProxyOverriddenIp": name });
+        client.done("UpdateConsoleProxyAgent", &params);
+    };
+    reached_by("localhost");
+    let (address, _) = request(&client, &vm);
+    assert!(address.starts_with("http://localhost:"), "{address}");
+    let mut page = open(&browser, &address);
+    reached_by("");
+    let (address, _) = request(&client, &vm);
+    assert!(address.starts_with(&format!("http://{}/", node.address())), "{address}");
+    let mut other = open(&browser, &address);
 
     client.act(&format!("/vm-instances/{vm}/actions"), "stopVmInstance", &json!({ "type": "cold" })).unwrap();
     for viewer in [&mut page, &mut other] {

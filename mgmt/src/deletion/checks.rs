@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     failure::Failure,
+    hosts::host_name,
     node::Node,
     resource::{Host, Machine, VmInstance},
     store::Tx,
@@ -83,10 +84,10 @@ fn unsettled(tx: &Tx<'_>, part: &Part, settled: bool) -> Result<Option<String>, 
 }
 
 fn name_of(tx: &Tx<'_>, machine: HostUuid) -> Result<String, Failure> {
-    if let Some(host) = tx.get::<Host>(machine)? {
-        return Ok(format!("host '{}' ({})", host.name, host.management_ip));
+    if tx.get::<Host>(machine)?.is_some() {
+        return host_name(tx, machine);
     }
-    let known = tx.get::<Machine>(machine)?;
+    let known = if tx.is_operators()? { tx.get::<Machine>(machine)? } else { None };
     Ok(known.map_or_else(|| format!("machine {machine}"), |known| format!("the machine at {}", known.address)))
 }
 

@@ -7,7 +7,7 @@ use super::{SqlValue, StoreError, Tx, column, query::compile};
 use crate::{
     clock::Timestamp,
     query::Right,
-    resource::{ALL, AccountResourceRef, Declaration, Scope},
+    resource::{ALL, Account, AccountResourceRef, AccountType, Declaration, Scope},
 };
 
 tokio::task_local! {
@@ -48,6 +48,12 @@ fn part_of(declaration: &Declaration) -> Option<&'static str> {
 }
 
 impl Tx<'_> {
+    /// Whether the work is the operator's: on behalf of nobody, or of an account that sees everything.
+    pub fn is_operators(&self) -> Result<bool, StoreError> {
+        let Some(account) = self.account else { return Ok(true) };
+        Ok(self.get::<Account>(account)?.is_some_and(|account| account.kind == AccountType::SystemAdmin))
+    }
+
     /// Gives a new row its owner: that of what it is a part of, else who works, else the operator.
     pub(super) fn give_owner(&self, declaration: &Declaration, values: &[Value]) -> Result<(), StoreError> {
         if !declaration.scope.is_owned() {

@@ -5,11 +5,12 @@ use std::{
     sync::Arc,
 };
 
+use gantry_common::id::AccountUuid;
 use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, ownership::acting_account};
 
 /// How many reads run at once.
 const READERS: usize = 8;
@@ -41,10 +42,10 @@ impl Readers {
         F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
     {
         let slot = self.slots.clone().acquire_owned().await.map_err(|_| StoreError::Closed)?;
-        let pool = self.clone();
+        let (pool, account) = (self.clone(), acting_account());
         let work = move || {
             let connection = pool.take()?;
-            let result = in_one_view(&connection, look);
+            let result = in_one_view(&connection, account, look);
             pool.idle.lock().push(connection);
             drop(slot);
             result
@@ -68,10 +69,11 @@ impl Readers {
 
 fn in_one_view<T, E: From<StoreError>>(
     connection: &Connection,
+    account: Option<AccountUuid>,
     look: impl FnOnce(&Tx<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
     let transaction = connection.unchecked_transaction().map_err(StoreError::from)?;
-    let result = look(&Tx { connection: &transaction, account: None });
+    let result = look(&Tx { connection: &transaction, account });
     transaction.finish().map_err(StoreError::from)?;
     result
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{VolumeAdmission, VolumeCommand, admit_volume, choose_storage};
 use crate::{
     failure::Failure,
+    hosts::host_name,
     operations::require,
     resource::{
         ConnectionStatus, GuestPlatform, Host, MediaStatus, PrimaryStorage, PrimaryStorageClusterRef, VmInstance,
@@ -85,10 +86,12 @@ fn require_same_host(
 ) -> Result<(), Failure> {
     let on = require::<Host>(tx, "hostUuid", at)?;
     if at != vm_at {
-        let other = require::<Host>(tx, "hostUuid", vm_at)?;
         return forbids(format!(
-            "volume '{}' is on the local storage of host '{}' and VM '{}' on that of host '{}': move it with LocalStorageMigrateVolume",
-            volume.name, on.name, vm.name, other.name
+            "volume '{}' is on the local storage of {} and VM '{}' on that of {}: move it with LocalStorageMigrateVolume",
+            volume.name,
+            host_name(tx, at)?,
+            vm.name,
+            host_name(tx, vm_at)?
         ));
     }
     let storage = volume.primary_storage_uuid.map(|uuid| tx.get::<PrimaryStorage>(uuid)).transpose()?.flatten();
@@ -159,7 +162,12 @@ pub fn require_host(tx: &Tx<'_>, volume: &Volume) -> Result<(), Failure> {
     match host {
         Some(host) if host.status != ConnectionStatus::Connected => Err(Failure::new(
             ErrorKind::HostDisconnected,
-            format!("volume '{}' is on host '{}', which is {}: see QueryHost", volume.name, host.name, host.status),
+            format!(
+                "volume '{}' is on {}, which is {}: see QueryHost",
+                volume.name,
+                host_name(tx, host.uuid)?,
+                host.status
+            ),
         )),
         _ => Ok(()),
     }

@@ -7,6 +7,7 @@ use gantry_common::{
 
 use crate::{
     failure::Failure,
+    hosts::host_name,
     operations::require,
     resource::{
         AdminState, ConnectionStatus, DiskOffering, Host, PrimaryStorage, PrimaryStorageClusterRef, UserTag, Volume,
@@ -72,8 +73,10 @@ pub fn require_room(
     }
     if host.status != ConnectionStatus::Connected || host.state == AdminState::Maintenance {
         return forbids(format!(
-            "host '{}' is {} and {}: it must be Connected and in service",
-            host.name, host.state, host.status
+            "{} is {} and {}: it must be Connected and in service",
+            host_name(tx, host.uuid)?,
+            host.state,
+            host.status
         ));
     }
     let on_cluster = [("primary_storage_uuid", storage.uuid.to_sql()), ("cluster_uuid", host.cluster_uuid.to_sql())];
@@ -83,22 +86,26 @@ pub fn require_room(
     };
     let Some(local) = local else {
         return forbids(format!(
-            "primary storage '{}' is not on host '{}': attach it to the host's cluster, or use ReconnectPrimaryStorage",
-            storage.name, host.name
+            "primary storage '{}' is not on {}: attach it to the host's cluster, or use ReconnectPrimaryStorage",
+            storage.name,
+            host_name(tx, host.uuid)?
         ));
     };
     let lacks = |details: String| Err(Failure::new(ErrorKind::NoStorageCapacity, details));
     let threshold = settings.storage_physical_threshold;
     if local.is_fuller_than(threshold) {
         return lacks(format!(
-            "the file system of primary storage '{}' on host '{}' is fuller than the setting mevoco threshold.primaryStorage.physicalCapacity allows ({threshold}): free space",
-            storage.name, host.name
+            "the file system of primary storage '{}' on {} is fuller than the setting mevoco threshold.primaryStorage.physicalCapacity allows ({threshold}): free space",
+            storage.name,
+            host_name(tx, host.uuid)?
         ));
     }
     if local.available_bytes < bytes {
         return lacks(format!(
-            "primary storage '{}' has {} bytes left on host '{}' and {bytes} are needed: free space",
-            storage.name, local.available_bytes, host.name
+            "primary storage '{}' has {} bytes left on {} and {bytes} are needed: free space",
+            storage.name,
+            local.available_bytes,
+            host_name(tx, host.uuid)?
         ));
     }
     Ok(())

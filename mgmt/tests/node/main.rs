@@ -18,6 +18,7 @@ mod image_cache;
 mod l3_networks;
 mod local_volumes;
 mod machine_addresses;
+mod naming_hosts;
 mod nics;
 mod notifications;
 #[allow(dead_code, reason = "each suite uses a part of it")]

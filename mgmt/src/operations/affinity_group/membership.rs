@@ -10,7 +10,8 @@ use super::super::making::require;
 use crate::{
     clock::Timestamp,
     failure::Failure,
-    resource::{AffinityGroup, AffinityGroupUsage, AffinityPolicy, Host, VmInstance, VmInstanceState},
+    hosts::host_name,
+    resource::{AffinityGroup, AffinityGroupUsage, AffinityPolicy, VmInstance, VmInstanceState},
     store::{SqlValue, Tx},
     tags,
     vm::Affinity,
@@ -37,7 +38,7 @@ pub fn admit(tx: &Tx<'_>, group: &AffinityGroup, vm: VmUuid) -> Result<(), Failu
     let Some(host) = vm.host_uuid else { return Ok(()) };
     match Affinity::of_group(tx, group.uuid, Some(vm.uuid))?.and_then(|affinity| affinity.refuse(host)) {
         Some(reason) => refuse(format!(
-            "VM '{}' ({}) cannot join while it is on host {}: {reason}; stop one of them",
+            "VM '{}' ({}) cannot join while it is on {}: {reason}; stop one of them",
             vm.name,
             vm.uuid,
             host_name(tx, host)?
@@ -85,7 +86,7 @@ pub fn refuse_neighbours(tx: &Tx<'_>, group: &AffinityGroup) -> Result<(), Failu
             return Err(Failure::new(
                 ErrorKind::StateForbids,
                 format!(
-                    "affinity group '{}' is antiHard, and VMs '{}' ({}) and '{}' ({}) are both on host {}: stop one of them",
+                    "affinity group '{}' is antiHard, and VMs '{}' ({}) and '{}' ({}) are both on {}: stop one of them",
                     group.name,
                     other.name,
                     other.uuid,
@@ -97,10 +98,4 @@ pub fn refuse_neighbours(tx: &Tx<'_>, group: &AffinityGroup) -> Result<(), Failu
         }
     }
     Ok(())
-}
-
-fn host_name(tx: &Tx<'_>, host: HostUuid) -> Result<String, Failure> {
-    Ok(tx
-        .get::<Host>(host)?
-        .map_or_else(|| host.to_string(), |host| format!("'{}' ({})", host.name, host.management_ip)))
 }

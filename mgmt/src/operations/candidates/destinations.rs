@@ -66,16 +66,10 @@ impl GetCandidateZonesClustersHostsForCreatingVm {
         wanted.check_addresses(tx, &blueprint.tags)?;
         let survey = survey(tx, &blueprint.demand)?;
         let found = Destinations::of(tx, &survey.places)?;
-        let mut details: Vec<Exclusion> = survey.refusals.iter().map(Exclusion::from).collect();
+        let mut details = Exclusion::of_hosts(tx, &survey.refusals)?;
         details.extend(found.left_out(tx, blueprint.demand.target, &survey.refusals)?);
         let Destinations { zones, clusters, hosts, .. } = found;
         Ok(json!({ "success": true, "zones": zones, "clusters": clusters, "hosts": hosts, "details": details }))
-    }
-}
-
-impl From<&HostRefusal> for Exclusion {
-    fn from(refusal: &HostRefusal) -> Self {
-        Self::new(refusal.host.uuid, &refusal.host.name, &refusal.reason)
     }
 }
 

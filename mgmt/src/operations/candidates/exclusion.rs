@@ -11,8 +11,9 @@ use crate::{
     failure::Failure,
     inventories,
     query::{Query, run},
-    resource::Resource,
+    resource::{Host, Resource},
     store::Tx,
+    vm::HostRefusal,
 };
 
 inventories! {
@@ -35,6 +36,17 @@ impl Exclusion {
     /// The resource with this id and name, for that reason.
     pub fn new(uuid: impl Display, name: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { uuid: uuid.to_string(), name: name.into(), reason: reason.into() }
+    }
+
+    /// The host, for that reason; to an account it has no name but its id.
+    pub fn of_host(tx: &Tx<'_>, host: &Host, reason: impl Into<String>) -> Result<Self, Failure> {
+        let name = if tx.is_operators()? { host.name.clone() } else { host.uuid.to_string() };
+        Ok(Self::new(host.uuid, name, reason))
+    }
+
+    /// The hosts that were refused.
+    pub fn of_hosts(tx: &Tx<'_>, refusals: &[HostRefusal]) -> Result<Vec<Self>, Failure> {
+        refusals.iter().map(|refusal| Self::of_host(tx, &refusal.host, &refusal.reason)).collect()
     }
 }
 

@@ -44,15 +44,15 @@ impl GetVmStartingCandidateClustersHosts {
             demand.affinity = Affinity::of_group(tx, group, Some(vm.uuid))?;
         }
         let survey = survey(tx, &demand)?;
-        let mut details: Vec<Exclusion> = survey.refusals.iter().map(Exclusion::from).collect();
+        let mut details = Exclusion::of_hosts(tx, &survey.refusals)?;
         let mut places = Vec::new();
         for place in survey.places {
             match vm_instance::discs_to_bring(tx, &vm, &place) {
                 Ok(_) => places.push(place),
                 Err(failure) if failure.kind == ErrorKind::Internal => return Err(failure),
                 Err(failure) => {
-                    let name = require::<Host>(tx, "hostUuid", place.host)?.name;
-                    details.push(Exclusion::new(place.host, name, failure.details));
+                    let host = require::<Host>(tx, "hostUuid", place.host)?;
+                    details.push(Exclusion::of_host(tx, &host, failure.details)?);
                 }
             }
         }

@@ -119,7 +119,7 @@ fn sift(
         } else if survey.refusals.is_empty() {
             "no host is in the place that was asked for".to_owned()
         } else {
-            format!("no host can have {what} there: {}", reasons(&survey.refusals))
+            format!("no host can have {what} there: {}", reasons(tx, &survey.refusals)?)
         };
         details.push(Exclusion::new(storage.uuid, &storage.name, format!("for {what}: {reason}")));
     }

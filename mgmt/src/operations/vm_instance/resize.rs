@@ -13,6 +13,7 @@ use super::super::{instance_offering::check_memory, making::require};
 use crate::{
     clock::Timestamp,
     failure::Failure,
+    hosts::host_name,
     job::{JobOperation, Step},
     operation,
     query::inventory_reply,
@@ -109,14 +110,14 @@ pub fn promise_anew(tx: &Tx<'_>, vm: &VmInstance, host: HostUuid) -> Result<Opti
     let host = require::<Host>(tx, "hostUuid", host)?;
     let details = format!(
         "VM '{}' ({}) is to have {} CPUs and {} bytes of memory from its next start on, and beside its present {} CPUs and \
-         {} bytes host '{}' has {} CPUs and {} bytes left: stop it to start it elsewhere, or change its size back",
+         {} bytes {} has {} CPUs and {} bytes left: stop it to start it elsewhere, or change its size back",
         vm.name,
         vm.uuid,
         wanted.cpu_num,
         wanted.memory_bytes,
         before.cpu_num,
         before.memory_bytes,
-        host.name,
+        host_name(tx, host.uuid)?,
         host.available_cpu_capacity.saturating_sub(u64::from(before.cpu_num)),
         host.available_memory_capacity.saturating_sub(before.memory_bytes),
     );

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     failure::Failure,
+    hosts::host_name,
     job::{JobOperation, Recording, Run, Step},
     operation,
     operations::refuse_while_read,
@@ -162,7 +163,7 @@ fn asked_target(tx: &Tx<'_>, vm: &VmInstance, params: &StartVmInstance) -> Resul
     let asked = Target::of(tx, vm.zone_uuid, params.cluster_uuid, params.host_uuid)?;
     let Some(home) = home(tx, vm)? else { return Ok(asked) };
     let refuse = |parameter: &str, value: &dyn std::fmt::Display| {
-        let remedy = format!("the VM's volumes are on the local storage of host '{}' ({})", home.name, home.uuid);
+        let remedy = format!("the VM's volumes are on the local storage of {}", host_name(tx, home.uuid)?);
         Err(Failure::argument(parameter, value, remedy))
     };
     match asked {

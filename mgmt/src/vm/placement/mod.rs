@@ -90,16 +90,19 @@ pub fn survey(tx: &Tx<'_>, demand: &Demand) -> Result<Survey, Failure> {
 /// The best host that can take the VM. Where there is none, the error says why for each host.
 pub fn place(tx: &Tx<'_>, demand: &Demand) -> Result<Place, Failure> {
     let Survey { places, refusals } = survey(tx, demand)?;
-    places.into_iter().next().ok_or_else(|| refusal::no_host(demand, &refusals))
+    match places.into_iter().next() {
+        Some(place) => Ok(place),
+        None => Err(refusal::no_host(tx, demand, &refusals)?),
+    }
 }
 
 /// Takes out those that a strict choice does not admit beside the least used one.
 fn refuse_used(demand: &Demand, admitted: Vec<Admitted>, refusals: &mut Vec<HostRefusal>) -> Vec<Admitted> {
-    let least = admitted.iter().min_by_key(|one| one.rank).map(|one| (one.rank, one.host.clone()));
-    let Some((least, least_used)) = least.filter(|_| demand.choice.strict) else { return admitted };
+    let least = admitted.iter().map(|one| one.rank).min();
+    let Some(least) = least.filter(|_| demand.choice.strict) else { return admitted };
     let mut left = Vec::new();
     for one in admitted {
-        match demand.choice.refuse_used(one.rank, least, &least_used) {
+        match demand.choice.refuse_used(one.rank, least) {
             Some(reason) => refusals.push(HostRefusal { host: one.host, reason }),
             None => left.push(one),
         }

@@ -99,7 +99,7 @@ impl Choice {
     }
 
     /// Why a host of this rank is not admitted where another one has the rank `least`.
-    pub fn refuse_used(&self, rank: u64, least: u64, least_used: &Host) -> Option<String> {
+    pub fn refuse_used(&self, rank: u64, least: u64) -> Option<String> {
         let (what, tag) = match self.strategy {
             Strategy::MinimumCpu => ("processors", CPU_MODE),
             Strategy::MinimumMemory => ("memory", MEMORY_MODE),
@@ -107,10 +107,9 @@ impl Choice {
         };
         (self.strict && rank > least).then(|| {
             format!(
-                "{} % of its {what} are promised and {} % of those of host '{}', and {tag}hard takes the least used host alone",
+                "{} % of its {what} are promised and {} % of those of the least used host, which {tag}hard takes alone",
                 rank / PARTS_PER_PERCENT,
                 least / PARTS_PER_PERCENT,
-                least_used.name
             )
         })
     }
