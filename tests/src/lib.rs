@@ -21,7 +21,7 @@ pub use by_name::operations;
 pub use client::{ApiError, Call, Client, digest, text};
 pub use footprint::Footprint;
 pub use guest::{Console, userdata_tag};
-pub use image_server::ImageServer;
+pub use image_server::{ImageServer, serve_by_halves};
 pub use lab::{Kind, Lab, LabHost, PASSWORD};
 pub use management::{ADMIN_PASSWORD, Management, program};
 pub use patience::{ALWAYS, AS_AN_EVENT, eventually};
