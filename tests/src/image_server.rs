@@ -2,9 +2,10 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
+    sync::mpsc::{Receiver, Sender, channel},
 };
 
 /// Serves a file to whoever asks for it, for as long as the test runs.
@@ -54,4 +55,31 @@ fn answer(mut stream: TcpStream, path: &Path) -> io::Result<()> {
     )?;
     io::copy(&mut file, &mut stream)?;
     Ok(())
+}
+
+/// Serves whoever asks first an image of twice so many bytes, the second half of it when it is told to go on. Answers where
+/// the image is.
+///
+/// # Panics
+/// When the address is not this machine's.
+pub fn serve_by_halves(address: &str, half_bytes: u64) -> (String, Sender<()>) {
+    let listener = TcpListener::bind((address, 0)).unwrap();
+    let url = format!("http://{}/image", listener.local_addr().unwrap());
+    let (go_on, told) = channel();
+    std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        if let Err(error) = answer_by_halves(stream, half_bytes, &told) {
+            eprintln!("image server: {error}");
+        }
+    });
+    (url, go_on)
+}
+
+fn answer_by_halves(mut stream: TcpStream, half_bytes: u64, told: &Receiver<()>) -> io::Result<()> {
+    let _ = stream.read(&mut [0; 4096])?;
+    write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", 2 * half_bytes)?;
+    let mut half = || io::copy(&mut io::repeat(b'x').take(half_bytes), &mut stream);
+    half()?;
+    told.recv().map_err(io::Error::other)?;
+    half().map(drop)
 }

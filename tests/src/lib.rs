@@ -25,7 +25,7 @@ pub use client::{ApiError, Call, Client, digest, text};
 pub use crash::{all_connected, at_every_step, crash_midway, nothing_is_left_since};
 pub use footprint::Footprint;
 pub use guest::{Console, userdata_tag};
-pub use image_server::ImageServer;
+pub use image_server::{ImageServer, serve_by_halves};
 pub use lab::{Kind, Lab, LabHost, PASSWORD};
 pub use management::{ADMIN_PASSWORD, Management, program};
 pub use patience::{ALWAYS, AS_AN_EVENT, eventually};

@@ -1,16 +1,13 @@
 //! One job for all who ask for the same thing at the same time.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    future::Future,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, fmt, future::Future, sync::Arc, time::Duration};
 
 use gantry_common::agent::{AgentError, Call, Command, Progress};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 
 /// Progress is told at most four times a second.
@@ -67,19 +64,20 @@ impl<T: Clone + Send + Sync + 'static> SharedJobs<T> {
             serde_json::to_string(command).map_err(|error| AgentError::Internal { reason: error.to_string() })?;
         let key = format!("{} {json}", C::NAME);
         let mut follower = self.follow(key, call, start);
-        let mut last_report: Option<Instant> = None;
+        let (mut told, mut next_report) = (None, Instant::now());
         loop {
-            {
+            let progress = {
                 let state = follower.state.borrow_and_update();
                 if let Some(outcome) = &state.outcome {
                     return outcome.clone();
                 }
-                if let Some((done_bytes, total_bytes)) = state.progress
-                    && last_report.is_none_or(|last| last.elapsed() >= REPORT_INTERVAL)
-                {
-                    last_report = Some(Instant::now());
-                    call.report(done_bytes, total_bytes);
-                }
+                state.progress
+            };
+            if let Some((done_bytes, total_bytes)) =
+                progress.filter(|_| progress != told && Instant::now() >= next_report)
+            {
+                call.report(done_bytes, total_bytes);
+                (told, next_report) = (progress, Instant::now() + REPORT_INTERVAL);
             }
             tokio::select! {
                 () = call.cancelled.cancelled() => {
@@ -88,6 +86,8 @@ impl<T: Clone + Send + Sync + 'static> SharedJobs<T> {
                     }
                     return Err(AgentError::Cancelled);
                 }
+                // What came too soon after the last report is told all the same, though nothing may follow it for long.
+                () = sleep_until(next_report), if progress != told => {}
                 changed = follower.state.changed() => {
                     changed.map_err(|_| AgentError::Internal { reason: format!("{} ended without an outcome", C::NAME) })?;
                 }
@@ -240,6 +240,33 @@ mod tests {
         assert_eq!((first, second), (Err(AgentError::Cancelled), Err(AgentError::Cancelled)));
         assert_eq!(cleaned.load(Ordering::SeqCst), 1);
         assert!(jobs.0.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn progress_that_stops_short_is_told() {
+        let jobs = SharedJobs::<u32>::default();
+        let same = command("/gantry/a");
+        let (told, mut reports) = tokio::sync::mpsc::unbounded_channel();
+        let listening = Call::new(
+            OperationId::random(),
+            Arc::new(move |progress: Progress| {
+                let _ = told.send(progress);
+            }),
+        );
+        let start = |job: Call| async move {
+            for done_bytes in 1..=50 {
+                job.report(done_bytes, Some(100));
+                tokio::task::yield_now().await;
+            }
+            job.cancelled.cancelled().await;
+            Err(AgentError::Cancelled)
+        };
+        let listen = async {
+            while reports.recv().await.is_some_and(|progress| progress.done_bytes < 50) {}
+            listening.cancelled.cancel();
+        };
+        let (outcome, ()) = tokio::join!(jobs.join(&listening, &same, start), listen);
+        assert_eq!(outcome, Err(AgentError::Cancelled));
     }
 
     #[tokio::test]

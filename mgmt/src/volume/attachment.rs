@@ -15,8 +15,8 @@ use crate::{
     hosts::host_name,
     operations::require,
     resource::{
-        ConnectionStatus, GuestPlatform, Host, MediaStatus, PrimaryStorage, PrimaryStorageClusterRef, VmInstance,
-        VmInstanceState, Volume,
+        AdminState, ConnectionStatus, GuestPlatform, Host, MediaStatus, PrimaryStorage, PrimaryStorageClusterRef,
+        VmInstance, VmInstanceState, Volume,
     },
     settings::Values,
     store::{SqlValue, Tx},
@@ -101,6 +101,12 @@ fn require_same_host(
         return forbids(format!(
             "primary storage '{}' of volume '{}' is not attached to the cluster of VM '{}'",
             storage.name, volume.name, vm.name
+        ));
+    }
+    if storage.state == AdminState::Maintenance {
+        return forbids(format!(
+            "volume '{}' is on primary storage '{}', which is in Maintenance: enable it",
+            volume.name, storage.name
         ));
     }
     Ok(())

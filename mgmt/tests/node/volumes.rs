@@ -323,6 +323,24 @@ async fn what_the_candidates_list_offers_is_what_attaching_admits() {
 }
 
 #[tokio::test]
+async fn a_volume_on_a_storage_in_maintenance_is_attached_when_that_is_over() {
+    let site = Site::start().await;
+    let vm = site.vm(VmInstanceState::Stopped).await;
+    let volume = site.volume(true).await;
+    let storage = site.one(&volume).await["primaryStorageUuid"].as_str().unwrap().to_owned();
+    let path = format!("/primary-storage/{storage}");
+    let change = async |event: &str| {
+        site.api.act(&path, "changePrimaryStorageState", json!({ "stateEvent": event })).await.unwrap();
+    };
+    change("maintain").await;
+    let refused = site.attach(&volume, vm).await.unwrap_err();
+    assert!(details(&refused).contains("which is in Maintenance: enable it"), "{refused}");
+    // What is merely to be filled no further still serves what is on it.
+    change("disable").await;
+    site.attach(&volume, vm).await.unwrap();
+}
+
+#[tokio::test]
 async fn disks_that_cannot_be_plugged_come_and_go_while_the_vm_is_off() {
     let site = Site::start().await;
     let set = async |vm: VmUuid, platform, state| {

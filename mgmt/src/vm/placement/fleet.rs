@@ -10,6 +10,7 @@ use gantry_common::id::{ClusterUuid, HostUuid, PrimaryStorageUuid, ZoneUuid};
 use super::{Demand, StorageRule, Target, VolumeDemand, image_copy};
 use crate::{
     failure::Failure,
+    operations::require,
     resource::{
         AdminState, Cluster, ConnectionStatus, Host, Image, L2Network, L2NetworkClusterRef, PrimaryStorage,
         PrimaryStorageClusterRef, UserTag, Zone,
@@ -121,13 +122,13 @@ impl<'a> Fleet<'a> {
     fn look_at_cluster(&mut self, uuid: ClusterUuid) -> Result<ClusterView, Failure> {
         let tx = self.tx;
         let mut reasons = Vec::new();
-        let cluster = tx.get::<Cluster>(uuid)?;
-        let zone = cluster.as_ref().map(|cluster| tx.get::<Zone>(cluster.zone_uuid)).transpose()?.flatten();
-        if zone.is_none_or(|zone| zone.state != AdminState::Enabled) {
-            reasons.push("its zone is not Enabled".to_owned());
+        let cluster = require::<Cluster>(tx, "clusterUuid", uuid)?;
+        let zone = require::<Zone>(tx, "zoneUuid", cluster.zone_uuid)?;
+        if zone.state != AdminState::Enabled {
+            reasons.push(format!("its zone '{}' is {}", zone.name, zone.state));
         }
-        if cluster.is_none_or(|cluster| cluster.state != AdminState::Enabled) {
-            reasons.push("its cluster is not Enabled".to_owned());
+        if cluster.state != AdminState::Enabled {
+            reasons.push(format!("its cluster '{}' is {}", cluster.name, cluster.state));
         }
         let mut attached = HashSet::new();
         for link in tx.find::<L2NetworkClusterRef>(&[("cluster_uuid", uuid.to_sql())])? {

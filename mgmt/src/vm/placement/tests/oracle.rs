@@ -33,8 +33,8 @@ pub fn opinion(case: &Case, number: usize) -> Opinion {
     }
     refuses(!host.enabled, "it is Disabled")
         .or(refuses(!host.connected, "it is Disconnected"))
-        .or(refuses(!case.zones[cluster.zone], "its zone is not Enabled"))
-        .or(refuses(!cluster.enabled, "its cluster is not Enabled"))
+        .or(refuses(!case.zones[cluster.zone], "its zone '"))
+        .or(refuses(!cluster.enabled, "its cluster '"))
         .or(refuses(case.l2.iter().zip(cluster.l2).any(|(wanted, has)| *wanted && !has), "L2 network"))
         .or(refuses(case.runs && host.cpu.0 < u64::from(case.cpu_num), "CPUs are left"))
         .or(refuses(case.runs && host.memory.0 < case.memory_bytes, "bytes of memory are left"))
