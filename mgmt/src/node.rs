@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{Declaration, Handler, Operation, Router, Turns},
-    background,
+    background::{self, Unmeasured},
     clock::Timestamp,
     config::Config,
     console::{self, Consoles},
@@ -81,6 +81,8 @@ pub struct Node {
     pub looks: Looks,
     /// Bounds the commands that a host gets at the same time.
     pub slots: Slots,
+    /// The machines whose storages are to be measured.
+    pub unmeasured: Arc<Unmeasured>,
     /// Its certificate authority.
     pub authority: Arc<Authority>,
     /// Finds the operation that a request means.
@@ -137,6 +139,7 @@ impl Node {
             consoles: Consoles::default(),
             looks: Looks::default(),
             slots: Slots::default(),
+            unmeasured: Arc::default(),
             authority,
             router: Router::new(&operations),
             turns,
@@ -234,7 +237,10 @@ impl Node {
             let outcome = self.fleet.call(machine, operation, command.clone()).await;
             drop(slot);
             match outcome {
-                Ok(reply) => return Ok(reply),
+                Ok(reply) => {
+                    self.unmeasured.note::<C>(machine);
+                    return Ok(reply);
+                }
                 Err(CallError::Agent(error)) => return Err(error.into()),
                 Err(error @ (CallError::Lost { .. } | CallError::NotConnected { .. })) => {
                     self.fleet.redial_now(machine);

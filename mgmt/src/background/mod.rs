@@ -11,6 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use expunge::{expunge_image, expunge_images, expunge_vm, expunge_vms, expunge_volume, expunge_volumes};
 use futures_util::future::BoxFuture;
+pub use measure::Unmeasured;
 use tokio::time::{Instant, sleep_until};
 
 use crate::{failure::Failure, node::Node, settings::Values};
@@ -95,6 +96,8 @@ pub fn start(node: &Arc<Node>) {
     for pass in PASSES {
         tokio::spawn(repeat(pass, Arc::downgrade(node), node.settings.changes()));
     }
+    let unmeasured = node.unmeasured.clone();
+    tokio::spawn(measure::follow_changes(Arc::downgrade(node), unmeasured, node.settings.changes()));
 }
 
 async fn repeat(pass: Pass, node: std::sync::Weak<Node>, mut settings: tokio::sync::watch::Receiver<Arc<Values>>) {

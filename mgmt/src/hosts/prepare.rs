@@ -104,18 +104,25 @@ pub async fn release_host(node: &Arc<Node>, machine: HostUuid) {
 type Needs = (Vec<gantry_common::agent::Bridge>, Vec<PrimaryStorage>, Vec<BackupStorage>);
 
 fn needs(tx: &Tx<'_>, machine: HostUuid) -> Result<Needs, Failure> {
-    let backups = tx.find::<BackupStorage>(&[("machine_uuid", machine.to_sql())])?;
+    // What is being deleted is not made anew.
+    let mut backups = Vec::new();
+    for backup in tx.find::<BackupStorage>(&[("machine_uuid", machine.to_sql())])? {
+        if !tx.is_going(&backup.uuid.to_string())? {
+            backups.push(backup);
+        }
+    }
     let Some(host) = tx.get::<Host>(machine)? else { return Ok((Vec::new(), Vec::new(), backups)) };
     let mut bridges = Vec::new();
     for l2 in network::l2_networks_of_cluster(tx, host.cluster_uuid)? {
-        // What is being deleted is not made anew.
         if !tx.is_going(&format!("{} {}", l2.uuid, host.cluster_uuid))? && !tx.is_going(&host.uuid.to_string())? {
             bridges.push(network::bridge(&l2));
         }
     }
     let mut storages = Vec::new();
     for link in tx.find::<PrimaryStorageClusterRef>(&[("cluster_uuid", host.cluster_uuid.to_sql())])? {
-        storages.extend(tx.get::<PrimaryStorage>(link.primary_storage_uuid)?);
+        if !tx.is_going(&link.primary_storage_uuid.to_string())? {
+            storages.extend(tx.get::<PrimaryStorage>(link.primary_storage_uuid)?);
+        }
     }
     Ok((bridges, storages, backups))
 }

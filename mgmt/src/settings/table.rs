@@ -46,7 +46,7 @@ settings! {
     host_max_silence: Seconds = Host "ping.timeout", "4", 2..=3600;
     /// The longest wait between two attempts to connect to a host that is away.
     host_reconnect_interval: Seconds = Host "reconnect.interval", "5", 1..=3600;
-    /// How often the storages of connected hosts are measured.
+    /// How often the storages of connected hosts are measured; besides, they are soon after the node changed files there.
     storage_measure_interval: Seconds = PrimaryStorage "ping.interval", "600", 1..=DAY;
     /// How often cached images are removed from primary storages that nothing uses and whose image exists no longer.
     image_cache_cleanup_interval: Seconds = PrimaryStorage "imageCache.cleanup.interval", "3600", 1..=30 * DAY;

@@ -2,7 +2,7 @@ use gantry_common::id::ImageUuid;
 use serde_json::json;
 
 use super::{
-    client::{Call, code, details},
+    client::{Call, code, details, eventually},
     image_web::{ImageWeb, PIECES},
     site::Site,
 };
@@ -44,6 +44,27 @@ async fn an_image_is_in_one_store_after_it_moved_and_in_none_twice() {
         assert_eq!(site.client.run(&migrate(&image, from, to)).await.0, 200);
     }
     assert!(site.files().is_empty() && !site.other_files().iter().any(|file| before.contains(file)));
+}
+
+#[tokio::test]
+async fn how_full_a_store_is_is_known_soon_after_an_image_came_or_went() {
+    let (site, web) = (Site::start().await, ImageWeb::serve(PIECES).await);
+    let is_left = async |bytes: u64| {
+        eventually("the store's capacity is known", async || {
+            let store = site.client.query(&format!("/backup-storage/{}", site.storage)).await.remove(0);
+            (store["availableCapacity"] == json!(bytes)).then_some(())
+        })
+        .await;
+    };
+    is_left(1 << 40).await;
+    site.leave(1 << 39);
+    let image = site.client.make("/images", site.image(&web.url)).await;
+    is_left(1 << 39).await;
+    site.leave(1 << 38);
+    assert_eq!(site.client.run(&Call::delete(&format!("/images/{image}"))).await.0, 200);
+    let expunge = Call::put(&format!("/images/{image}/actions"), "expungeImage");
+    assert_eq!(site.client.run(&expunge).await.0, 200);
+    is_left(1 << 38).await;
 }
 
 #[tokio::test]

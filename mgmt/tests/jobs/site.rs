@@ -35,6 +35,7 @@ pub struct Site {
     pub storage: BackupStorageUuid,
     /// A second backup storage on the same machine.
     pub other: BackupStorageUuid,
+    agent: Arc<Double>,
     root: TempDir,
     other_root: TempDir,
 }
@@ -51,7 +52,7 @@ impl Site {
         };
         let node = Node::open(start).await.unwrap();
         let machine = HostUuid::random();
-        let address = start_agent(&node, machine).await;
+        let (agent, address) = start_agent(&node, machine).await;
         record_machine(&node, machine, address).await;
         let storage = record(&node, machine, address, root.path().display().to_string()).await;
         let other = record(&node, machine, address, other_root.path().display().to_string()).await;
@@ -59,7 +60,7 @@ impl Site {
 
         let process = Process::start_on(data).await;
         let client = process.client().await;
-        let site = Self { process, client, storage, other, root, other_root };
+        let site = Self { process, client, storage, other, agent, root, other_root };
         site.connected().await;
         site
     }
@@ -70,6 +71,11 @@ impl Site {
             (self.client.query("/backup-storage").await[0]["status"] == "Connected").then_some(())
         })
         .await;
+    }
+
+    /// Has the machine's file system so many bytes left.
+    pub fn leave(&self, available_bytes: u64) {
+        *self.agent.capacity.lock() = Some(StorageCapacity { total_bytes: 1 << 40, available_bytes });
     }
 
     /// What AddImage takes.
@@ -105,7 +111,7 @@ fn files_of(root: &std::path::Path) -> Vec<PathBuf> {
     found
 }
 
-async fn start_agent(node: &Node, machine: HostUuid) -> SocketAddr {
+async fn start_agent(node: &Node, machine: HostUuid) -> (Arc<Double>, SocketAddr) {
     let issued = node.authority.issue_host(machine).unwrap();
     let identity = Identity::in_memory(machine, &issued.certificate_pem, &issued.key_pem, &issued.ca_pem).unwrap();
     let images = Images::new(http_client().unwrap(), node.authority.client_config().unwrap(), PathLocks::default());
@@ -114,8 +120,9 @@ async fn start_agent(node: &Node, machine: HostUuid) -> SocketAddr {
     let routes = images.serve();
     let double = Arc::new(Double::with_images(Some(images)));
     *double.capacity.lock() = Some(StorageCapacity { total_bytes: 1 << 40, available_bytes: 1 << 40 });
+    let agent = double.clone();
     tokio::spawn(Server::new(double, Arc::new(identity), routes).serve(listener, CancellationToken::new()));
-    address
+    (agent, address)
 }
 
 async fn record_machine(node: &Node, machine: HostUuid, address: SocketAddr) {
