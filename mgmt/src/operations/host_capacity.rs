@@ -18,7 +18,7 @@ pub fn operations() -> Vec<Operation> {
 }
 
 operation! {
-    /// How much processors and memory hosts have, and how much of it is not promised, over those that can take VMs and are
+    /// How much processors and memory hosts have, and how much of it is not promised, over those that are Enabled, Connected and
     /// named: by themselves, by their clusters or by their zones.
     GetCpuMemoryCapacity, "11.5.1", Get "/hosts/capacities/cpu-memory",
         Sync -> { totalCpu: i64, availableCpu: i64, totalMemory: i64, availableMemory: i64, managedCpuNum: i64, success: bool }; {
@@ -51,7 +51,7 @@ impl SyncOperation for GetCpuMemoryCapacity {
 }
 
 impl GetCpuMemoryCapacity {
-    /// The hosts that are asked for and can take VMs.
+    /// The hosts that are asked for and in service.
     fn hosts(&self, tx: &Tx<'_>) -> Result<Vec<Host>, Failure> {
         let named = self.zone_uuids.is_some() || self.cluster_uuids.is_some() || self.host_uuids.is_some();
         if !named && self.all != Some(true) {
