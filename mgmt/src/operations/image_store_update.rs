@@ -13,7 +13,7 @@ use crate::{
     clock::Timestamp,
     failure::Failure,
     hosts::{Login, fleet::HostEndpoint, follow_machine, move_machine, try_login},
-    job::{JobOperation, Recording, Run, Step},
+    job::{FindLocks, JobOperation, Recording, Run, Step},
     onboarding::HostAddress,
     operation,
     query::inventory_reply,
@@ -76,6 +76,12 @@ impl JobOperation for UpdateImageStoreBackupStorage {
         locks.extend(self.hostname.iter().map(|hostname| format!("machine {hostname}")));
         locks
     }
+
+    /// The machine may be a host, too, whose address is another one's to change.
+    const FIND_LOCKS: Option<FindLocks<Self>> = Some(|update, tx| {
+        let storage = tx.get::<BackupStorage>(update.uuid)?;
+        Ok(storage.iter().map(|storage| storage.machine_uuid.to_string()).collect())
+    });
 
     fn steps() -> Vec<Step<Self>> {
         vec![
