@@ -6,6 +6,7 @@ use std::{
     net::IpAddr,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    time::Duration,
 };
 
 use crate::{ALWAYS, Console, eventually};
@@ -13,8 +14,11 @@ use crate::{ALWAYS, Console, eventually};
 /// The password of every user of a lab host: `root`, `operator` (may use sudo) and `nosudo`.
 pub const PASSWORD: &str = "lab";
 
-/// The lab the scenarios use unless `GANTRY_LAB` says otherwise.
-const DEFAULT_LAB: &str = "4";
+/// The labs the scenarios use unless `GANTRY_LAB` says otherwise: as many scenarios as there are of these run at a time.
+const LABS: [&str; 2] = ["4", "5"];
+
+/// Longer than the scenarios take that may be before this one.
+const FREE: Duration = Duration::from_secs(900);
 
 /// What a host has at first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +29,7 @@ pub enum Kind {
     Bare,
 }
 
-/// A lab with freshly booted hosts. Scenarios that have one run one at a time; its hosts are gone when it is dropped.
+/// A lab with freshly booted hosts, which no other scenario has. They are gone when it is dropped.
 #[derive(Debug)]
 pub struct Lab {
     number: String,
@@ -39,9 +43,10 @@ impl Lab {
     /// # Panics
     /// When they do not boot: the lab needs root and Debian 12.
     pub fn boot(kind: Kind, hosts: usize) -> Self {
-        let number = std::env::var("GANTRY_LAB").unwrap_or_else(|_| DEFAULT_LAB.to_owned());
-        let turn = File::create(format!("/run/lock/gantry-scenarios-{number}")).unwrap();
-        turn.lock().unwrap();
+        let (number, turn) = match std::env::var("GANTRY_LAB") {
+            Ok(number) => turn_of(&[&number]),
+            Err(_) => turn_of(&LABS),
+        };
         let lab = Self { number, hosts, _turn: turn };
         // A scenario that was killed could not tidy up.
         lab.command(&["down"]);
@@ -106,6 +111,16 @@ impl Lab {
         command.args(arguments).env("GANTRY_LAB", &self.number).stdin(Stdio::null());
         command
     }
+}
+
+/// Waits for the first of these labs that is free. Its turn ends with the file.
+fn turn_of(labs: &[&str]) -> (String, File) {
+    eventually("a lab is free", FREE, || {
+        labs.iter().find_map(|number| {
+            let turn = File::create(format!("/run/lock/gantry-scenarios-{number}")).unwrap();
+            turn.try_lock().is_ok().then(|| ((*number).to_owned(), turn))
+        })
+    })
 }
 
 impl Drop for Lab {
