@@ -51,6 +51,10 @@ fn keeps_apart(client: &Client, lab: &Lab, site: &Site) {
         assert_eq!(lab.host(host + 1).domain_state(&text(vm, "uuid")).as_deref(), Some("running"));
     }
     assert_ne!(both[0]["hostUuid"], both[1]["hostUuid"]);
+    let known = client.done("QueryAffinityGroup", &json!({ "uuid": hard }))["inventories"][0].take();
+    let members: BTreeSet<String> =
+        known["usages"].as_array().unwrap().iter().map(|usage| text(usage, "resourceUuid")).collect();
+    assert_eq!(members, both.iter().map(|vm| text(vm, "uuid")).collect());
     let refused = create("third", &hard, "InstantStart").unwrap_err();
     names_blockers(&refused, &both);
     assert_eq!(client.query("/vm-instances", &["name=third"]).len(), 0, "what is refused leaves nothing");

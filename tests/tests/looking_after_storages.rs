@@ -25,12 +25,16 @@ fn storages_get_new_logins_and_addresses_and_come_back_from_failures() {
     an_image_store_that_failed_is_reconnected(&client, &lab, &site);
     a_primary_storage_that_failed_is_reconnected(&client, &lab, &site);
     let image = site.blank_image(&client, &lab);
+    a_zone_without_its_image_store_gets_no_images(&client, &site, &image);
     a_host_that_was_away_does_what_it_owes(&client, &lab, &site, &image);
     a_storage_that_comes_again_keeps_its_cache(&client, &lab, &site, &image);
 }
 
+/// The image store, without what its file system has left: others change that.
 fn store(client: &Client, site: &Site) -> Value {
-    client.one("/backup-storage/image-store", &site.image_store)
+    let mut store = client.one("/backup-storage/image-store", &site.image_store);
+    store.as_object_mut().unwrap().remove("availableCapacity");
+    store
 }
 
 fn update(client: &Client, site: &Site, changes: &Value) -> Result<Value, ApiError> {
@@ -104,6 +108,18 @@ fn an_image_store_that_failed_is_reconnected(client: &Client, lab: &Lab, site: &
 }
 
 /// On both hosts something else stands where the storage's directory was.
+fn a_zone_without_its_image_store_gets_no_images(client: &Client, site: &Site, image: &str) {
+    let attachment = json!({ "backupStorageUuid": site.image_store, "zoneUuid": site.zone });
+    client.done("DetachBackupStorageFromZone", &attachment);
+    let mut params = site.vm_params("without an image");
+    params["imageUuid"] = json!(image);
+    let refused = client.call("CreateVmInstance", &params).unwrap_err();
+    assert!(refused.details.contains("use AttachBackupStorageToZone"), "{refused:?}");
+    assert!(client.query("/vm-instances", &["name=without an image"]).is_empty());
+    client.done("AttachBackupStorageToZone", &attachment);
+    expunge(client, &vm_on_it(client, site, image, &site.primary_storage, 1));
+}
+
 fn a_primary_storage_that_failed_is_reconnected(client: &Client, lab: &Lab, site: &Site) {
     let reconnect = || client.call("ReconnectPrimaryStorage", &json!({ "uuid": site.primary_storage }));
     let status = || text(&client.one("/primary-storage", &site.primary_storage), "status");

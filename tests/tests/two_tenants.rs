@@ -167,6 +167,10 @@ fn what_an_account_has_goes_to_another_one_and_what_it_may_use_comes_to_an_end()
     let until = |client: &Client| client.done("RenewSession", &json!({ "sessionUuid": client.session() }));
     assert_ne!(until(&again)["inventory"]["expiredDate"], next_year, "a new session lasts as long as the setting says");
 
+    let brief = Client::login_as(node.address(), "one", "another").unwrap();
+    brief.done("LogOut", &json!({ "sessionUuid": brief.session() }));
+    assert!(!is_valid(brief.session()) && is_valid(again.session()));
+
     // All of it is on record: who asked for what, and what came of it.
     let seen = |client: &Client, api: &str, condition: &str| {
         client.done("QueryAudit", &json!({ "q": [format!("apiName={api}"), condition] }))["inventories"].clone()

@@ -105,6 +105,9 @@ impl Shop<'_> {
         assert_eq!(figure_of(&with_vm, "availableCpu"), left("availableCpu", cpus));
         assert_eq!(figure_of(&with_vm, "availableMemory"), left("availableMemory", vm_bytes));
 
+        client.done("CreateUserTag", &json!({ "resourceType": "VmInstanceVO", "resourceUuid": vm, "tag": "counted" }));
+        assert_eq!(text(&client.query("/vm-instances", &["__userTag__=counted"])[0], "uuid"), vm);
+
         // What is kept in reserve for the host is not there for VMs.
         let tag = json!({ "resourceType": "HostVO", "resourceUuid": host, "tag": "reservedMemory::1G" });
         let tag = self.made("CreateSystemTag", &tag);
