@@ -113,15 +113,18 @@ impl Fixture {
     }
 
     pub async fn until(&mut self, wanted: impl Fn(&Event) -> bool) -> Event {
+        let mut others = Vec::new();
         let search = async {
             loop {
                 let event = self.events.recv().await.unwrap();
                 if wanted(&event) {
                     return event;
                 }
+                others.push(event);
             }
         };
-        timeout(PATIENCE, search).await.expect("the event did not come")
+        let found = timeout(PATIENCE, search).await;
+        found.unwrap_or_else(|_| panic!("the event did not come; these did: {others:#?}"))
     }
 
     pub async fn until_state(&mut self, vm: VmUuid, state: VmState) {
