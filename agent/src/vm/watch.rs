@@ -41,6 +41,8 @@ pub async fn watch(
     sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Domains that something happened to and that could not be looked at.
     let mut unseen = BTreeSet::new();
+    // Whether libvirtd is back and did not say yet which domains there are.
+    let mut owes_overview = false;
     loop {
         tokio::select! {
             event = events.recv() => {
@@ -60,13 +62,16 @@ pub async fn watch(
                 let (Ok(()), Some(host)) = (changed, host.upgrade()) else { return };
                 let state = link.borrow_and_update().clone();
                 match state {
-                    Link::Up { .. } => {
-                        let snapshot = snapshot(&host).await;
-                        host.observer.tell(Event::Snapshot(Box::new(snapshot)));
-                        sweep(&host).await;
+                    Link::Up { .. } => owes_overview = !tell_overview(&host).await,
+                    Link::Down { reason } => {
+                        owes_overview = false;
+                        host.observer.tell(Event::LibvirtLost { reason });
                     }
-                    Link::Down { reason } => host.observer.tell(Event::LibvirtLost { reason }),
                 }
+            }
+            () = sleep(LOOK_AGAIN_AFTER), if owes_overview => {
+                let Some(host) = host.upgrade() else { return };
+                owes_overview = !tell_overview(&host).await;
             }
             _ = sweeps.tick() => {
                 let Some(host) = host.upgrade() else { return };
@@ -74,6 +79,15 @@ pub async fn watch(
             }
         }
     }
+}
+
+/// Tells everything there is to see. Answers whether the VMs were part of it.
+async fn tell_overview(host: &Arc<Host>) -> bool {
+    let snapshot = snapshot(host).await;
+    let is_whole = snapshot.vms.is_some();
+    host.observer.tell(Event::Snapshot(Box::new(snapshot)));
+    sweep(host).await;
+    is_whole
 }
 
 /// Everything there is to see now.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use gantry_common::agent::{Event, Firmware, Platform, VmState};
+use gantry_common::{
+    agent::{Event, Firmware, Platform, VmState},
+    id::VmUuid,
+};
 use tokio::time::timeout;
 
 use crate::{
@@ -21,14 +24,14 @@ fn guests_outlive_libvirtd_and_what_happened_meanwhile_is_seen() {
         let (kept, killed) = (qemu_pid(stays.uuid), qemu_pid(ends.uuid));
         assert!(run("systemctl", &["kill", "--kill-who=main", "-s", "KILL", "libvirtd.service"]));
         assert!(run("kill", &["-9", &killed]));
-        fixture.until(|event| matches!(event, Event::LibvirtLost { .. })).await;
-        let event = fixture.until(|event| matches!(event, Event::Snapshot(snapshot) if snapshot.vms.is_some())).await;
-        let Event::Snapshot(snapshot) = event else { unreachable!() };
-        let vms: Vec<_> = snapshot.vms.unwrap().into_iter().map(|seen| (seen.vm, seen.state)).collect();
-        assert!(
-            vms.contains(&(stays.uuid, VmState::Running)) && !vms.iter().any(|(vm, _)| *vm == ends.uuid),
-            "{vms:?}"
-        );
+        // A libvirtd that is back at once may not be seen to be gone; what it knows then is looked at in any case.
+        let is_seen = |event: &Event| {
+            let Event::Snapshot(snapshot) = event else { return false };
+            let vms = snapshot.vms.as_deref().unwrap_or_default();
+            let state_of = |wanted: VmUuid| vms.iter().find(|seen| seen.vm == wanted).map(|seen| seen.state);
+            state_of(stays.uuid) == Some(VmState::Running) && state_of(ends.uuid).is_none()
+        };
+        fixture.until(is_seen).await;
         assert_eq!(qemu_pid(stays.uuid), kept);
         let marker = fixture.directory.join("vms").join(ends.uuid.to_string());
         let swept = async {
