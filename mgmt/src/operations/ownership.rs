@@ -42,7 +42,7 @@ fn owned(
 ) -> Result<(AccountResourceRef, &'static Declaration), Failure> {
     let found = tx.owner(uuid)?;
     let found = found.and_then(|owner| {
-        let declaration = resource::by_name(owner.resource_type.strip_suffix("VO")?)?;
+        let declaration = resource::by_type_name(&owner.resource_type)?;
         Some((owner, declaration))
     });
     found.ok_or_else(|| {

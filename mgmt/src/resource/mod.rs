@@ -72,6 +72,11 @@ pub fn by_table(table: &str) -> Option<&'static Declaration> {
     ALL.iter().copied().find(|declaration| declaration.table == table)
 }
 
+/// The declaration of the resources of this type, such as `VmNicVO`.
+pub fn by_type_name(type_name: &str) -> Option<&'static Declaration> {
+    by_name(type_name.strip_suffix("VO")?)
+}
+
 /// The declaration of the resource called `name`, such as `VmNic`.
 pub fn by_name(name: &str) -> Option<&'static Declaration> {
     ALL.iter().copied().find(|declaration| declaration.name == name)

@@ -37,7 +37,7 @@ pub fn owned<'a>(
     let mut owned = Vec::new();
     for account in going.filter(|key| key.resource == ACCOUNT.name) {
         for of in tx.rows_with(AccountResourceRef::declaration(), "account_uuid", &account.to_string())? {
-            let declaration = of.text("resource_type").and_then(|kind| resource::by_name(kind.strip_suffix("VO")?));
+            let declaration = of.text("resource_type").and_then(resource::by_type_name);
             let Some((declaration, uuid)) = declaration.zip(of.text("resource_uuid")) else { continue };
             let key = RowKey::new(declaration.name, [uuid.to_owned()]);
             if !goes(&key) {

@@ -158,7 +158,7 @@ fn what_an_account_owns_is_found_by_index() {
     let by_owner = "COVERING INDEX account_resource_ref_account (account_uuid=? AND resource_type=?)";
     for (search, query, indexes) in [
         (Search::Listed, "limit=100", &[by_owner, "SEARCH vm_instance USING PRIMARY KEY (uuid=?)"][..]),
-        (Search::Listed, "q=vmNics.l3Network.name=a", &[by_owner, "SEARCH vm_nic USING"]),
+        (Search::Listed, "q=vmNics.l3Network.name=a", &[by_owner, "SEARCH vm_nic USING PRIMARY KEY (uuid=?)"]),
         (
             Search::EachRow,
             "sort=-createDate",
