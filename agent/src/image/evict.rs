@@ -1,13 +1,16 @@
 //! Taking an image out of a primary storage's cache.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File},
     io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
 use gantry_common::agent::AgentError;
-use rustix::fs::{FlockOperation, fcntl_lock};
+use nix::{
+    fcntl::{FcntlArg, fcntl},
+    libc,
+};
 
 use super::{qcow2::Header, record::delete_image, source::open_regular};
 use crate::storage::{StoragePath, StorageRoot};
@@ -83,12 +86,17 @@ fn names(volume: &Path, backing: &Path, image: &Path, real_image: &Path) -> bool
         || backing.to_string_lossy().contains(&*image.to_string_lossy())
 }
 
-/// QEMU keeps shared locks on every image it has open, read-only ones and discs included.
+/// QEMU keeps shared locks on every image it has open, read-only ones and discs included. The lock is asked about and never
+/// taken: a QEMU that opens the image at this moment would not get its own and fail (fcntl(2), F_OFD_GETLK).
 pub(crate) fn is_open_in_qemu(image: &Path) -> io::Result<bool> {
-    let file = OpenOptions::new().read(true).write(true).open(image)?;
-    match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(false),
-        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS) => Ok(true),
-        Err(errno) => Err(errno.into()),
-    }
+    let file = File::open(image)?;
+    let mut lock = libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    fcntl(&file, FcntlArg::F_OFD_GETLK(&mut lock))?;
+    Ok(lock.l_type != libc::F_UNLCK as libc::c_short)
 }
