@@ -21,8 +21,14 @@ pub fn unreadable(error: serde_json::Error) -> Failure {
 impl Progress {
     /// What is stored of a job.
     pub fn of(tx: &Tx<'_>, job: JobUuid) -> Result<Self, Failure> {
-        let read = |(part, is_done)| Ok((serde_json::from_value(part).map_err(unreadable)?, is_done));
-        Ok(Self { parts: tx.parts_of(job)?.into_iter().map(read).collect::<Result<_, Failure>>()? })
+        let mut parts = Vec::new();
+        for (part, is_done) in tx.parts_of(job)? {
+            let part: Part = serde_json::from_value(part).map_err(unreadable)?;
+            // What went with another part is done, too.
+            let is_done = is_done || tx.row(&part.row)?.is_none();
+            parts.push((part, is_done));
+        }
+        Ok(Self { parts })
     }
 
     /// How many parts are done.

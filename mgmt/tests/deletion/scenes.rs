@@ -6,7 +6,7 @@ use gantry_common::{error::ErrorKind, id::JobUuid};
 use gantry_mgmt::{
     failure::Failure,
     job,
-    resource::{Cluster, VmInstance, Zone},
+    resource::{Cluster, Image, VmInstance, Zone},
 };
 use proptest::{
     prelude::*,
@@ -109,6 +109,23 @@ fn nothing_new_comes_into_a_zone_that_is_being_deleted() {
     let late = bench.life().end_of(late).unwrap_err();
     assert_eq!(late["code"], "SYS.1009", "{late}");
     bench.inventory.is_whole();
+}
+
+#[test]
+fn a_store_whose_machine_refuses_half_way_has_no_image_that_is_nowhere() {
+    let mut bench = Bench::new();
+    let shape = Shape { stores: vec![(0, 1)], images: vec![1, 1, 1], ..two_hosts() };
+    let built = bench.set_up(&shape, NOBODY);
+    for host in bench.hosts.uuids() {
+        bench.hosts.limit(host, 1, false);
+    }
+    let store = target(&built.targets, "DeleteBackupStorage");
+    let error = bench.life().end_of(bench.delete(store, "Permissive")).unwrap_err();
+    bench.inventory.is_whole();
+    let left = bench.life().read(|tx| Ok(tx.all::<Image>()?.len()));
+    assert_eq!(left, 2);
+    let (done, open) = error["details"].as_str().unwrap().split_once("Left: ").unwrap();
+    assert_eq!((done.matches("image 'image' (").count(), open.matches("image 'image' (").count()), (1, 2), "{error}");
 }
 
 #[test]

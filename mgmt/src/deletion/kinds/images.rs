@@ -7,7 +7,7 @@ use gantry_common::{
     id::{BackupStorageUuid, HostUuid, ImageUuid},
 };
 
-use super::{Kind, held, plain};
+use super::{Kind, held, plain, remove_row};
 use crate::{
     cleanup::Cleanup,
     failure::Failure,
@@ -27,12 +27,14 @@ pub const COPY: Kind = Kind {
         Ok(export.into_iter().chain([file]).map(|cleanup| (storage.machine_uuid, cleanup)).collect())
     },
     after: |tx, copy| {
-        // What is left of the image may be deleted already.
         let image: ImageUuid = held(copy, "image_uuid")?;
         if !copies(tx, image)?.is_empty() {
+            // What is left of the image may be deleted already.
             settle(tx, image)?;
+            return Ok(Vec::new());
         }
-        Ok(Vec::new())
+        // An image is never nowhere, also where the deletion goes no further.
+        tx.row(&RowKey::new("Image", [image.to_string()]))?.map_or(Ok(Vec::new()), |image| remove_row(tx, &image))
     },
     ..plain("ImageBackupStorageRef", "copy")
 };
