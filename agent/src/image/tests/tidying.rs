@@ -3,6 +3,7 @@
 use std::{
     os::unix::fs::MetadataExt,
     process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use gantry_common::{
@@ -156,4 +157,27 @@ async fn a_flattened_volume_holds_what_the_guest_sees_and_stands_on_nothing() {
     let absent = FlattenVolume { source_path: text(&storage.path().join("absent")), ..command };
     assert!(matches!(images.flatten_volume(&call(), absent).await.unwrap_err(), AgentError::NotFound { .. }));
     assert_eq!(tree(storage.path()), before);
+}
+
+#[tokio::test]
+async fn looking_whether_qemu_has_a_volume_open_keeps_no_qemu_from_opening_it() {
+    let storage = tempfile::tempdir().unwrap();
+    let path = volume(storage.path()).await;
+    let (done, looked_at) = (Arc::new(AtomicBool::new(false)), path.clone());
+    let looking = {
+        let done = done.clone();
+        std::thread::spawn(move || {
+            let mut seen = 0;
+            while !done.load(Ordering::Relaxed) {
+                seen += u32::from(crate::image::evict::is_open_in_qemu(&looked_at).unwrap());
+            }
+            seen
+        })
+    };
+    for _ in 0..20 {
+        let opened = Command::new("qemu-io").args(["-f", "qcow2", "-c", "read 0 4k"]).arg(&path).output().unwrap();
+        assert!(opened.status.success(), "{opened:?}");
+    }
+    done.store(true, Ordering::Relaxed);
+    assert!(looking.join().unwrap() > 0, "it was never seen open");
 }
