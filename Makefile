@@ -69,7 +69,7 @@ lint: ## formatting, clippy, licences and bans, shell scripts
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 ifeq ($(DENY),)
-	cargo install --locked cargo-deny
+	cargo install --debug --locked cargo-deny # optimising it takes longer than it ever saves here
 endif
 	cargo deny --all-features check licenses bans sources
 	shellcheck .ci/run $$(awk 'FNR == 1 && /^#!.*bash/ { print FILENAME }' tests/python_environment tests/lab/* tests/openapi/*)

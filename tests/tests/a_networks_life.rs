@@ -83,6 +83,14 @@ impl Network<'_> {
         assert_eq!(self.host.domain_state(vm), None);
     }
 
+    /// Checks that a VM runs and has no interface, by its record, on its host and in its guest.
+    fn runs_on_without(&self, vm: &str) {
+        assert!(self.addresses_of(vm).is_empty());
+        assert_eq!(self.host.domain_state(vm).as_deref(), Some("running"));
+        assert!(!self.host.run(&format!("virsh domiflist {vm}")).contains("vnic"));
+        assert_eq!(self.host.in_guest(vm, "ls /sys/class/net").trim(), "lo");
+    }
+
     fn start(&self, vm: &str) {
         self.client.done("StartVmInstance", &json!({ "uuid": vm }));
         assert_eq!(self.host.domain_state(vm).as_deref(), Some("running"));
@@ -97,7 +105,7 @@ fn a_network_is_made_changed_under_its_guests_and_taken_away_from_them() {
     let site = Site::set_up(client, &lab);
     let host = lab.host(1);
     let blank = site.blank_image(client, &lab);
-    // On a blank disk nobody answers who could shut down when a network goes.
+    // On a blank disk nobody answers who could shut down, or let go of an interface, when a network goes.
     client.set("vm", "stop.gracePeriod", "1");
 
     let l2 = json!({ "name": "wire", "zoneUuid": site.zone, "physicalInterface": "eth1" });
@@ -198,8 +206,7 @@ fn a_network_is_made_changed_under_its_guests_and_taken_away_from_them() {
 
     // A range goes with the addresses in it: the guest's and that of the services, which answer on another one.
     client.done("DeleteIpRange", &json!({ "uuid": front }));
-    network.is_off(&guest);
-    assert!(network.addresses_of(&guest).is_empty());
+    network.runs_on_without(&guest);
     assert_eq!(host.domain_state(&server).as_deref(), Some("running"));
     let moved = network.dhcp_address().unwrap();
     assert!(moved != dhcp && network.serves_dhcp_at(&moved), "{moved}");
@@ -224,22 +231,25 @@ fn a_network_is_made_changed_under_its_guests_and_taken_away_from_them() {
     network.start(&server);
     assert!(network.serves_dhcp_at(&network.dhcp_address().unwrap()));
 
-    // Without the L3 network, its interface is gone; without the L2 network, the bridge.
+    // An L3 network goes when every guest lets go of it, or is off; with the L2 network, the bridge goes.
+    let refused = client.call("DeleteL3Network", &json!({ "uuid": network.l3 })).unwrap_err();
+    assert!(refused.details.contains("Left: unplugging interfaces of VM 'server'"), "{refused:?}");
+    assert_eq!(network.addresses_of(&server), ["10.77.0.160"]);
+    assert!(host.run(&format!("virsh domiflist {server}")).contains("br_eth1") && network.has_namespace());
+    client.done("StopVmInstance", &json!({ "uuid": server, "type": "cold" }));
     client.done("DeleteL3Network", &json!({ "uuid": network.l3 }));
-    network.is_off(&server);
     assert!(network.addresses_of(&server).is_empty() && !network.has_namespace() && network.has_bridge());
     assert!(client.query("/l3-networks/ip-ranges", &[&format!("l3NetworkUuid={}", network.l3)]).is_empty());
     let l3 = json!({ "name": "second", "l2NetworkUuid": network.l2 });
     let network = Network { l3: text(&client.done("CreateL3Network", &l3)["inventory"], "uuid"), ..network };
     network.range("all", 100, 199);
     network.start(&server);
-    network.done("AttachL3NetworkToVm", json!({ "vmInstanceUuid": server }));
-    assert!(host.run(&format!("virsh domiflist {server}")).contains("br_eth1"));
+    network.done("AttachL3NetworkToVm", json!({ "vmInstanceUuid": guest }));
+    assert!(host.run(&format!("virsh domiflist {guest}")).contains("br_eth1"));
     client.done("DeleteL2Network", &json!({ "uuid": network.l2 }));
-    network.is_off(&server);
-    assert!(network.addresses_of(&server).is_empty() && !network.has_bridge());
+    network.runs_on_without(&guest);
+    assert!(!network.has_bridge());
     assert!(!host.run("ls /sys/class/net").contains("vnic"));
     assert_eq!(client.query("/l3-networks", &[]).len(), 1, "the site's own");
     assert_eq!(client.query("/l2-networks", &[]).len(), 1, "the site's own");
-    network.start(&server);
 }

@@ -13,7 +13,7 @@ use futures_util::{StreamExt, stream};
 use gantry_common::{
     agent::{StopMode, StopVm, VmState},
     error::ErrorKind,
-    id::{HostUuid, JobUuid, OperationId, VmUuid},
+    id::{HostUuid, JobUuid, NicUuid, OperationId, VmUuid},
 };
 
 use tokio_util::sync::CancellationToken;
@@ -26,14 +26,14 @@ use super::{
     progress::Progress,
 };
 use crate::{
-    cleanup::{self, Cleanup},
+    cleanup::{self, Cleanup, clean_up_some_time},
     failure::Failure,
     hosts::{prepare_host, refresh_network},
     job::Run,
     node::Node,
-    operations::{require, set_off, set_state},
-    resource::{GcJob, Host, VmInstance, VmInstanceState},
-    store::{Row, Tx},
+    operations::{require, set_off, set_state, unplug_nics},
+    resource::{GcJob, Host, VmInstance, VmInstanceState, VmNic},
+    store::{Row, RowKey, SqlValue, Tx},
 };
 
 /// How many parts are under way at the same time. Each host bounds its own commands besides.
@@ -76,10 +76,10 @@ pub(super) async fn carry_out<D: Deletes>(run: Run<Deleting<D>>) -> Result<Delet
     Ok(run.state)
 }
 
-/// Gives back to the hosts that stay what a deletion that did not come to its end took from them.
+/// Gives back to the hosts and guests that stay what a deletion that did not come to its end took from them.
 pub(super) async fn put_right<D: Deletes>(run: Run<Deleting<D>>) -> Result<Deletion, Failure> {
     let job = run.job;
-    let hosts = run
+    let (hosts, vms) = run
         .node
         .store
         .write(move |tx| {
@@ -89,9 +89,12 @@ pub(super) async fn put_right<D: Deletes>(run: Run<Deleting<D>>) -> Result<Delet
             for uuid in claimed {
                 hosts.extend(tx.get::<Host>(uuid)?.map(|host| host.uuid));
             }
-            Ok::<_, Failure>(hosts)
+            Ok::<_, Failure>((hosts, deprived(tx, job)?))
         })
         .await?;
+    for (host, vm) in vms {
+        clean_up_some_time(&run.node, host, Cleanup::Devices(vm)).await;
+    }
     for host in hosts.into_iter().filter(|host| run.node.fleet.is_connected(*host)) {
         if let Err(failure) = prepare_host(&run.node, host).await {
             tracing::warn!(%host, error = %failure, "the host that stays is not ready for its cluster");
@@ -134,7 +137,10 @@ impl Worker {
         };
         match (part.fate, row.parsed::<VmUuid>("uuid").filter(|_| part.row.resource == "VmInstance")) {
             (Fate::Stop, Some(vm)) => self.stop(number, vm, part.before).await,
-            (Fate::Stop, None) => Err(Failure::new(ErrorKind::Internal, format!("{} cannot be stopped", part.label))),
+            (Fate::Unplug, Some(vm)) => self.unplug(number, vm, part.before).await,
+            (Fate::Stop | Fate::Unplug, None) => {
+                Err(Failure::new(ErrorKind::Internal, format!("{} is no VM that stays", part.label)))
+            }
             (Fate::Remove, None) => self.remove(number, row).await,
             (Fate::Remove, Some(vm)) => {
                 self.in_state(vm, VmInstanceState::Destroying).await?;
@@ -185,9 +191,29 @@ impl Worker {
             .await
     }
 
+    /// Has the guest of a VM that stays let go of the interfaces that go. Where the deletion is enforced, a guest that does
+    /// not is stopped.
+    async fn unplug(&self, number: u32, vm: VmUuid, before: Option<VmInstanceState>) -> Result<(), Failure> {
+        let job = self.job;
+        let (host, going) = self.node.store.read(move |tx| going_from(tx, job, vm)).await?;
+        let outcome = match host {
+            None => Ok(()),
+            Some(host) if self.mode == Mode::Enforcing && !self.node.fleet.is_connected(host) => Err(is_away(host)),
+            Some(host) => unplug_nics(&self.node, host, vm, going).await,
+        };
+        match outcome {
+            Ok(()) => self.node.store.write(move |tx| tx.finish_part(job, number).map_err(Failure::from)).await,
+            Err(failure) if self.mode == Mode::Enforcing => {
+                tracing::warn!(%vm, error = %failure, "the VM is stopped: its guest did not let go of interfaces");
+                self.stop(number, vm, before).await
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
     async fn shut_down(&self, host: HostUuid, vm: VmUuid) -> Result<(), Failure> {
         if self.mode == Mode::Enforcing && !self.node.fleet.is_connected(host) {
-            return Err(Failure::new(ErrorKind::HostDisconnected, format!("host {host} is away")));
+            return Err(is_away(host));
         }
         let grace = self.node.settings.now().vm_stop_grace;
         let mode = StopMode::Grace { timeout_seconds: u32::try_from(grace.as_secs()).unwrap_or(u32::MAX) };
@@ -245,7 +271,7 @@ impl Worker {
     async fn clean_up(&self, machine: HostUuid, cleanup: &Cleanup) -> Result<(), Failure> {
         let waits_for_nobody = self.mode == Mode::Enforcing || cleanup.can_wait();
         if waits_for_nobody && !self.node.fleet.is_connected(machine) {
-            return Err(Failure::new(ErrorKind::HostDisconnected, format!("host {machine} is away")));
+            return Err(is_away(machine));
         }
         cleanup::carry_out(&self.node, machine, cleanup.clone()).await
     }
@@ -255,6 +281,32 @@ impl Worker {
         let is_away = failure.kind == ErrorKind::HostDisconnected;
         self.mode == Mode::Enforcing || (cleanup.can_wait() && (is_away || matches!(cleanup, Cleanup::CachedImage(_))))
     }
+}
+
+fn is_away(host: HostUuid) -> Failure {
+    Failure::new(ErrorKind::HostDisconnected, format!("host {host} is away"))
+}
+
+/// Where a VM runs, and those of its interfaces that go.
+fn going_from(tx: &Tx<'_>, job: JobUuid, vm: VmUuid) -> Result<(Option<HostUuid>, Vec<NicUuid>), Failure> {
+    let nics = tx.find::<VmNic>(&[("vm_instance_uuid", vm.to_sql())])?.into_iter().map(|nic| nic.uuid);
+    let parts = Progress::of(tx, job)?.parts;
+    let goes = |nic: &NicUuid| {
+        let key = RowKey::new("VmNic", [nic.to_string()]);
+        parts.iter().any(|(part, _)| part.fate == Fate::Remove && part.row == key)
+    };
+    let going = nics.filter(goes).collect();
+    Ok((require::<VmInstance>(tx, "uuid", vm)?.host_uuid, going))
+}
+
+/// The VMs that may have been told to let go of interfaces which stay, each with its host.
+fn deprived(tx: &Tx<'_>, job: JobUuid) -> Result<Vec<(HostUuid, VmUuid)>, Failure> {
+    let mut vms = Vec::new();
+    for (part, _) in Progress::of(tx, job)?.parts {
+        let vm = tx.row(&part.row)?.filter(|_| part.fate == Fate::Unplug);
+        vms.extend(vm.and_then(|vm| Some((vm.parsed("host_uuid")?, vm.parsed("uuid")?))));
+    }
+    Ok(vms)
 }
 
 fn insert_owed(tx: &Tx<'_>, owed: &[GcJob]) -> Result<(), Failure> {

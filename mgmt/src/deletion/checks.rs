@@ -52,7 +52,7 @@ pub fn check(tx: &Tx<'_>, node: &Node, what: &str, plan: &Plan, settled: bool) -
 /// The machines that must answer for a part.
 fn machines_of(tx: &Tx<'_>, part: &Part) -> Result<Vec<HostUuid>, Failure> {
     let Some(row) = tx.row(&part.row)? else { return Ok(Vec::new()) };
-    if part.fate == Fate::Stop {
+    if part.fate != Fate::Remove {
         return Ok(row.parsed("host_uuid").into_iter().collect());
     }
     let Some((_, kind)) = kind_of(row.declaration.name) else { return Ok(Vec::new()) };

@@ -23,6 +23,8 @@ use crate::{
 pub enum Fate {
     /// A VM that stays is stopped.
     Stop,
+    /// A VM that stays and runs lets go of those of its interfaces that go.
+    Unplug,
     /// The row goes, with all that is nothing without it.
     Remove,
 }
@@ -61,6 +63,7 @@ pub fn plan(tx: &Tx<'_>, root: &Row, mode: Mode) -> Result<Plan, Failure> {
         going: BTreeMap::new(),
         unfollowed: Vec::new(),
         stopping: BTreeSet::new(),
+        unplugging: BTreeSet::new(),
         locked: BTreeSet::new(),
     };
     search.add(root.clone(), false);
@@ -82,6 +85,8 @@ struct Search<'a> {
     unfollowed: Vec<Row>,
     /// VMs that are stopped if they run and stay.
     stopping: BTreeSet<VmUuid>,
+    /// VMs that lose interfaces.
+    unplugging: BTreeSet<VmUuid>,
     locked: BTreeSet<String>,
 }
 
@@ -131,7 +136,7 @@ impl Search<'_> {
             }
         }
         if let Some((_, kind)) = kind_of(gone.declaration.name) {
-            self.stopping.extend((kind.stops)(self.tx, gone)?);
+            self.unplugging.extend((kind.unplugged_from)(gone)?);
             self.locked.extend((kind.locks)(gone));
         }
         Ok(refusing)
@@ -144,19 +149,7 @@ impl Search<'_> {
     }
 
     fn plan(mut self, refusing: &[Row]) -> Result<Plan, Failure> {
-        let mut parts = Vec::new();
-        for vm in std::mem::take(&mut self.stopping) {
-            let key = RowKey::new("VmInstance", [vm.to_string()]);
-            if self.going.contains_key(&key) {
-                continue;
-            }
-            self.locked.insert(vm.to_string());
-            let vm = require::<VmInstance>(self.tx, "uuid", vm)?;
-            if vm.host_uuid.is_some() {
-                let label = format!("VM '{}' ({})", vm.name, vm.uuid);
-                parts.push(Part { stage: 0, fate: Fate::Stop, row: key, label, before: Some(vm.state) });
-            }
-        }
+        let mut parts = self.let_go()?;
         for going in self.going.values().filter(|going| !going.with_another) {
             let row = &going.row;
             let Some((rank, kind)) = kind_of(row.declaration.name) else { continue };
@@ -176,6 +169,33 @@ impl Search<'_> {
         }
         debug_assert!(parts.iter().all(|part| part.stage <= KINDS.len()));
         Ok(Plan { parts, claims: self.claims(), refusals })
+    }
+
+    /// What is done first: VMs that stay are stopped, or let go of their interfaces.
+    fn let_go(&mut self) -> Result<Vec<Part>, Failure> {
+        let goes = |key: &RowKey| self.going.contains_key(key);
+        for going in self.going.values() {
+            if let Some((_, kind)) = kind_of(going.row.declaration.name) {
+                self.stopping.extend((kind.stops)(self.tx, &going.row, &goes)?);
+            }
+        }
+        let mut parts = Vec::new();
+        for vm in self.stopping.union(&self.unplugging) {
+            let key = RowKey::new("VmInstance", [vm.to_string()]);
+            if goes(&key) {
+                continue;
+            }
+            self.locked.insert(vm.to_string());
+            let vm = require::<VmInstance>(self.tx, "uuid", *vm)?;
+            if vm.host_uuid.is_some() {
+                // A guest that does not run lets go of nothing.
+                let lives_on = !self.stopping.contains(&vm.uuid) && vm.state == VmInstanceState::Running;
+                let fate = if lives_on { Fate::Unplug } else { Fate::Stop };
+                let label = format!("VM '{}' ({})", vm.name, vm.uuid);
+                parts.push(Part { stage: 0, fate, row: key, label, before: Some(vm.state) });
+            }
+        }
+        Ok(parts)
     }
 
     fn claims(self) -> Vec<Claim> {

@@ -56,6 +56,8 @@ fn told(part: &Part, is_done: bool) -> String {
     match (part.fate, is_done) {
         (Fate::Stop, true) => format!("{} stopped", part.label),
         (Fate::Stop, false) => format!("stopping {}", part.label),
+        (Fate::Unplug, true) => format!("interfaces of {} unplugged", part.label),
+        (Fate::Unplug, false) => format!("unplugging interfaces of {}", part.label),
         (Fate::Remove, _) => part.label.clone(),
     }
 }

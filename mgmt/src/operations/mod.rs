@@ -68,7 +68,7 @@ pub(crate) use image_deletion::ExpungeImage;
 pub(crate) use image_template::refuse_while_read;
 pub(crate) use making::require;
 pub(crate) use network_service::{FLAT_PROVIDER, FLAT_SERVICES, take_service_address};
-pub(crate) use vm_instance::{ExpungeVmInstance, set_off, set_state};
+pub(crate) use vm_instance::{ExpungeVmInstance, set_off, set_state, unplug_nics};
 pub(crate) use volume::ExpungeDataVolume;
 
 use std::{collections::HashSet, sync::LazyLock};

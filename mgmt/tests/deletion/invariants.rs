@@ -174,6 +174,8 @@ pub fn expected(tx: &Tx<'_>, machine: HostUuid) -> Result<BTreeSet<Thing>, Failu
     let host = tx.get::<Host>(machine)?;
     for vm in tx.all::<VmInstance>()?.into_iter().filter(|vm| vm.host_uuid == Some(machine)) {
         things.insert(Thing::Domain(vm.uuid));
+        let nics = tx.all::<VmNic>()?.into_iter().filter(|nic| nic.vm_instance_uuid == vm.uuid);
+        things.extend(nics.map(|nic| Thing::Interface(vm.uuid, nic.uuid)));
     }
     for volume in tx.all::<Volume>()?.into_iter().filter(|volume| volume.host_uuid == Some(machine)) {
         things.extend(volume.install_path.map(Thing::File));

@@ -13,7 +13,7 @@ use futures_util::{StreamExt, stream};
 use gantry_agent::image::Images;
 use gantry_common::{
     agent::*,
-    id::{L2NetworkUuid, L3NetworkUuid, VmUuid},
+    id::{L2NetworkUuid, L3NetworkUuid, NicUuid, VmUuid},
 };
 use parking_lot::Mutex;
 use tokio::{
@@ -27,16 +27,12 @@ mod disks;
 
 pub use disks::Disks;
 
-/// The host. Images are handled by the agent's own code where there are any; `pause_vm` waits for `gate`, `measure_volume`
-/// reports progress until it is cancelled, `delete_volume` notes the path and `set_nics` the interfaces unless it refuses.
-/// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses. With `disks`, there are volumes.
-/// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses. `start_vm` and `reboot_vm` note
-/// the size that the VM gets.
-/// reports progress until it is cancelled, `delete_volume` notes the path unless it refuses, and `evict_image` waits for `gate`.
-/// `start_vm` and `reboot_vm` note the size that the VM gets. With `disks`, there are volumes; with `things`, the host has them
-/// until it is told to remove them.
+/// The host. Images are handled by the agent's own code where there are any; `pause_vm` and `evict_image` wait for `gate`,
+/// `measure_volume` reports progress until it is cancelled, `delete_volume` notes the path and `set_nics` the interfaces
+/// unless it refuses, `start_vm` and `reboot_vm` note the size that the VM gets. With `disks`, there are volumes; with
+/// `things`, the host has them until it is told to remove them.
 pub struct Double {
-    /// Domains, files, bridges, networks, and its membership.
+    /// Domains, interfaces, files, bridges, networks, and its membership.
     pub things: Mutex<Option<BTreeSet<Thing>>>,
     /// How many more things it removes. Then it refuses, or, where it `holds`, does not answer any more.
     pub removes: AtomicU64,
@@ -70,6 +66,7 @@ pub struct Double {
 pub enum Thing {
     Agent,
     Domain(VmUuid),
+    Interface(VmUuid, NicUuid),
     File(String),
     Bridge(L2NetworkUuid),
     Network(L3NetworkUuid),
@@ -134,6 +131,26 @@ impl Double {
         }
         if let Some(things) = self.things.lock().as_mut() {
             things.remove(&thing);
+            if let Thing::Domain(vm) = thing {
+                things.retain(|thing| !matches!(thing, Thing::Interface(of, _) if *of == vm));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a VM that runs these interfaces and no others.
+    async fn set_interfaces(&self, vm: &VmSpec) -> Result<(), AgentError> {
+        let wanted: BTreeSet<Thing> = vm.nics.iter().map(|nic| Thing::Interface(vm.uuid, nic.uuid)).collect();
+        let has = self.things.lock().clone().unwrap_or_default();
+        if !has.contains(&Thing::Domain(vm.uuid)) {
+            return Ok(());
+        }
+        let is_its = |thing: &Thing| matches!(thing, Thing::Interface(of, _) if *of == vm.uuid);
+        for thing in has.into_iter().filter(|thing| is_its(thing) && !wanted.contains(thing)) {
+            self.remove(thing, "set_nics").await?;
+        }
+        if let Some(things) = self.things.lock().as_mut() {
+            things.extend(wanted);
         }
         Ok(())
     }
@@ -318,6 +335,9 @@ macro_rules! double {
             async fn set_nics(&self, _: Call, command: SetNics) -> Result<(), AgentError> {
                 if self.refuses.load(Ordering::SeqCst) {
                     return Err(AgentError::Internal { reason: "the double refuses".to_owned() });
+                }
+                if self.things.lock().is_some() {
+                    self.set_interfaces(&command.vm).await?;
                 }
                 *self.nics.lock() = command.vm.nics;
                 Ok(())

@@ -18,7 +18,7 @@ use crate::{
 };
 
 pub const NIC: Kind = Kind {
-    stops: |_, nic| Ok(vec![held(nic, "vm_instance_uuid")?]),
+    unplugged_from: |nic| held(nic, "vm_instance_uuid").map(Some),
     before: leave_network,
     after: |tx, nic| {
         tx.release_address(held::<UsedIpUuid>(nic, "used_ip_uuid")?)?;

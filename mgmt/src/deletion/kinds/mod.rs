@@ -19,14 +19,19 @@ use crate::{
 /// What is removed from machines.
 type Cleanups = Vec<(HostUuid, Cleanup)>;
 
+/// Whether a row goes.
+pub type Goes<'a> = &'a dyn Fn(&RowKey) -> bool;
+
 /// How a resource goes. All of it only looks, but `before` and `after`.
 pub struct Kind {
     /// The resource, such as `L2Network`.
     pub name: &'static str,
     /// What people call one, such as `L2 network`.
     pub called: &'static str,
-    /// The VMs that must not run when it goes.
-    pub stops: fn(&Tx<'_>, &Row) -> Result<Vec<VmUuid>, Failure>,
+    /// The VMs that must not run when it goes, besides those that go; asked once it is known what goes.
+    pub stops: fn(&Tx<'_>, &Row, Goes<'_>) -> Result<Vec<VmUuid>, Failure>,
+    /// The VM from which it is unplugged while that runs.
+    pub unplugged_from: fn(&Row) -> Result<Option<VmUuid>, Failure>,
     /// Other locks that jobs on it take.
     pub locks: fn(&Row) -> Vec<String>,
     /// The machine that must answer for it to go, besides those that it leaves something on.
@@ -46,7 +51,8 @@ const fn plain(name: &'static str, called: &'static str) -> Kind {
     Kind {
         name,
         called,
-        stops: |_, _| Ok(Vec::new()),
+        stops: |_, _, _| Ok(Vec::new()),
+        unplugged_from: |_| Ok(None),
         locks: |_| Vec::new(),
         machine: |_, _| Ok(None),
         leaves: |_, _| Ok(Vec::new()),

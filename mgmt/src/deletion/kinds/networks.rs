@@ -7,14 +7,14 @@ use gantry_common::{
     id::{ClusterUuid, IpRangeUuid, L2NetworkUuid, L3NetworkUuid, VmUuid},
 };
 
-use super::{Cleanups, Kind, held, plain};
+use super::{Cleanups, Goes, Kind, held, plain};
 use crate::{
     cleanup::Cleanup,
     failure::Failure,
     network,
     operations::{require, take_service_address},
     resource::{Host, L2Network, L2NetworkClusterRef, L3Network, UsedIp, VmInstance, VmNic},
-    store::{Row, SqlValue, Tx},
+    store::{Row, RowKey, SqlValue, Tx},
 };
 
 pub const IP_RANGE: Kind = Kind {
@@ -43,7 +43,7 @@ pub const L3_NETWORK: Kind = Kind {
 };
 
 pub const L2_ATTACHMENT: Kind = Kind {
-    stops: |tx, link| vms_on(tx, held(link, "cluster_uuid")?, held(link, "l2_network_uuid")?),
+    stops: |tx, link, goes| vms_on(tx, held(link, "cluster_uuid")?, held(link, "l2_network_uuid")?, goes),
     leaves: |tx, link| {
         let l2 = require::<L2Network>(tx, "l2NetworkUuid", held(link, "l2_network_uuid")?)?;
         let cluster: ClusterUuid = held(link, "cluster_uuid")?;
@@ -72,12 +72,13 @@ fn give_service_address_back(tx: &Tx<'_>, row: &Row) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The VMs of a cluster that have an interface on an L2 network.
-fn vms_on(tx: &Tx<'_>, cluster: ClusterUuid, l2: L2NetworkUuid) -> Result<Vec<VmUuid>, Failure> {
+/// The VMs of a cluster that keep an interface on an L2 network.
+fn vms_on(tx: &Tx<'_>, cluster: ClusterUuid, l2: L2NetworkUuid, goes: Goes<'_>) -> Result<Vec<VmUuid>, Failure> {
     let mut vms = BTreeSet::new();
     for l3 in tx.find::<L3Network>(&[("l2_network_uuid", l2.to_sql())])? {
         for nic in tx.find::<VmNic>(&[("l3_network_uuid", l3.uuid.to_sql())])? {
-            if tx.get::<VmInstance>(nic.vm_instance_uuid)?.is_some_and(|vm| vm.cluster_uuid == Some(cluster)) {
+            let stays = !goes(&RowKey::new("VmNic", [nic.uuid.to_string()]));
+            if stays && tx.get::<VmInstance>(nic.vm_instance_uuid)?.is_some_and(|vm| vm.cluster_uuid == Some(cluster)) {
                 vms.insert(nic.vm_instance_uuid);
             }
         }

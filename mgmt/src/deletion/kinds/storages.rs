@@ -16,7 +16,7 @@ use crate::{
 };
 
 pub const VOLUME: Kind = Kind {
-    stops: |_, volume| Ok(volume.parsed("vm_instance_uuid").into_iter().collect()),
+    stops: |_, volume, _| Ok(volume.parsed("vm_instance_uuid").into_iter().collect()),
     leaves: |tx, volume| {
         let (host, path) = (volume.parsed("host_uuid"), volume.text("install_path").map(str::to_owned));
         Ok(file_of(tx, host, path, volume.parsed("primary_storage_uuid"))?.into_iter().collect())
@@ -33,7 +33,7 @@ pub const VOLUME: Kind = Kind {
 };
 
 pub const STORAGE_ATTACHMENT: Kind = Kind {
-    stops: |tx, link| vms_with_volumes_in(tx, held(link, "cluster_uuid")?, held(link, "primary_storage_uuid")?),
+    stops: |tx, link, _| vms_with_volumes_in(tx, held(link, "cluster_uuid")?, held(link, "primary_storage_uuid")?),
     before: |tx, link| {
         let (storage, cluster): (PrimaryStorageUuid, ClusterUuid) =
             (held(link, "primary_storage_uuid")?, held(link, "cluster_uuid")?);

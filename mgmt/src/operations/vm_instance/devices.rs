@@ -19,12 +19,12 @@ use crate::{
 };
 
 /// What is to be taken from a VM beyond what the inventory says.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Without {
     /// Nothing.
     Nothing,
-    /// An interface.
-    Nic(NicUuid),
+    /// Interfaces.
+    Nics(Vec<NicUuid>),
     /// A disc.
     Disc(ImageUuid),
 }
@@ -49,6 +49,12 @@ pub async fn set_discs<O: JobOperation>(
 ) -> Result<(), Failure> {
     let command = drives(&run.node, vm, without).await?;
     run.call(host, "discs", command).await
+}
+
+/// Has the guest of the VM on a host let go of interfaces that are still in the inventory.
+pub async fn unplug_nics(node: &Node, host: HostUuid, vm: VmUuid, going: Vec<NicUuid>) -> Result<(), Failure> {
+    let command = nics(node, vm, Without::Nics(going)).await?;
+    node.call(host, OperationId::random(), command).await
 }
 
 /// Undoes [`set_nics`]. What the host does not do now it owes: it then brings the VM to what the inventory says by then.
@@ -76,8 +82,8 @@ async fn nics(node: &Node, uuid: VmUuid, without: Without) -> Result<SetNics, Fa
     node.store
         .read(move |tx| {
             let mut spec = vm::spec(tx, &settings, uuid)?;
-            if let Without::Nic(nic) = without {
-                take_nic(&mut spec, nic);
+            if let Without::Nics(nics) = without {
+                nics.into_iter().for_each(|nic| take_nic(&mut spec, nic));
             }
             Ok(SetNics { vm: spec })
         })

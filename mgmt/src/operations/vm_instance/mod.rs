@@ -21,6 +21,7 @@ mod update;
 pub use blueprint::NewVm;
 pub use caching::Caching;
 pub use destroy::ExpungeVmInstance;
+pub use devices::unplug_nics;
 use gantry_common::{
     agent::ConsoleAddressOf,
     error::ErrorKind,

@@ -71,7 +71,7 @@ impl JobOperation for AttachL3NetworkToVm {
             })
             .undo_remote(|run: Run<Self>| async move {
                 if let Some((host, vm, nic)) = run.state.live() {
-                    set_nics_back(&run.node, host, vm, Without::Nic(nic)).await?;
+                    set_nics_back(&run.node, host, vm, Without::Nics(vec![nic])).await?;
                 }
                 Ok(run.state)
             }),
@@ -169,7 +169,7 @@ impl JobOperation for DetachL3NetworkFromVm {
             }),
             Step::remote("unplug the interface", |run: Run<Self>| async move {
                 if let Some((host, vm, nic)) = run.state.live() {
-                    set_nics(&run, host, vm, Without::Nic(nic)).await?;
+                    set_nics(&run, host, vm, Without::Nics(vec![nic])).await?;
                 }
                 Ok(run.state)
             })

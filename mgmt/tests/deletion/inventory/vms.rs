@@ -84,6 +84,9 @@ pub fn put(tx: &Tx<'_>, built: &mut Built, draft: &VmShape, setting: &Setting<'_
             create_date: setting.now,
             last_op_date: setting.now,
         })?;
+        if runs {
+            built.things[machine].insert(Thing::Interface(uuid, nic));
+        }
     }
     tx.save(&vm)?;
     let Setting { at, storage, now, .. } = *setting;
