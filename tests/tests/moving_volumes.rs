@@ -160,7 +160,7 @@ fn figures_are_those_of_the_file_systems(client: &Client, site: &Site, lab: &Lab
 fn caches_keep_what_is_used(client: &Client, site: &Site, lab: &Lab, fast: &str) {
     let mut params = site.vm_params("settler");
     params["hostUuid"] = json!(site.hosts[0]);
-    params["strategy"] = json!("CreateStopped");
+    params["strategy"] = json!("JustCreate");
     params["primaryStorageUuidForRootVolume"] = json!(site.primary_storage);
     client.create("/vm-instances", &params).unwrap();
     let image = format!("imagecache/template/{0}/{0}.qcow2", site.image);

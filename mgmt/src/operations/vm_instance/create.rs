@@ -65,7 +65,7 @@ operation! {
         default_l3_network_uuid: Option<L3NetworkUuid>;
         /// The id it gets.
         resource_uuid: Option<VmUuid>;
-        /// Whether it is started.
+        /// Whether it is started. By JustCreate and CreateStopped it is made with its volumes and stays off.
         strategy: Option<String>, values &["InstantStart", "JustCreate", "CreateStopped"];
     }
 }
@@ -132,13 +132,7 @@ impl JobOperation for CreateVmInstance {
 /// Checks everything, chooses the host, and records and promises all at once: either all of it stands or nothing.
 fn decide(tx: &Tx<'_>, run: &mut Recording<'_, CreateVmInstance>) -> Result<(), Failure> {
     let params = run.params;
-    let starts = match params.strategy.as_deref() {
-        None | Some("InstantStart") => true,
-        Some("CreateStopped") => false,
-        Some(other) => {
-            return Err(Failure::argument("strategy", other, "this node has InstantStart and CreateStopped"));
-        }
-    };
+    let starts = params.strategy.as_deref().is_none_or(|strategy| strategy == "InstantStart");
     let wanted = NewVm {
         instance_offering: Some(params.instance_offering_uuid),
         l3_networks: &params.l3_network_uuids,
