@@ -230,6 +230,10 @@ impl HostAgent for Agent {
         self.images.survey_image_store(command).await
     }
 
+    async fn label_image(&self, call: Call, command: LabelImage) -> Result<(), AgentError> {
+        self.images.label_image(&call, command).await
+    }
+
     async fn reclaim_space(&self, call: Call, command: ReclaimSpace) -> Result<ReclaimedSpace, AgentError> {
         self.images.reclaim_space(&call, command).await
     }

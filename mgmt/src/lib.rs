@@ -10,6 +10,7 @@ pub mod console;
 pub mod deletion;
 pub mod failure;
 pub mod hosts;
+pub mod image_label;
 pub mod job;
 pub mod network;
 pub mod node;

@@ -70,6 +70,6 @@ impl Expected {
         let inspected = call.cancelled.run_until_cancelled(inspect(arrived.part.path(), &source, format));
         let size_bytes = inspected.await.ok_or(AgentError::Cancelled)??;
         let facts = ImageFacts { size_bytes, actual_bytes: arrived.length, md5: arrived.digests.md5.clone(), format };
-        Record { image, source, digest, facts }.commit(arrived, call.operation).await
+        Record { image, source, digest, facts, label: None }.commit(arrived, call.operation).await
     }
 }

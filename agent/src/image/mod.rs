@@ -37,8 +37,8 @@ use std::sync::Arc;
 use axum::Router;
 use gantry_common::agent::{
     AddImage, AgentError, CacheImage, Call, CopyVolume, DeleteImage, EvictImage, FetchImage, FetchedImage,
-    FlattenVolume, ImageFacts, ImageStoreSurvey, MeasureImage, OfferFile, OfferedFile, ReclaimSpace, ReclaimedSpace,
-    StorageSurvey, SurveyImageStore, SurveyStorage, VolumeSize,
+    FlattenVolume, ImageFacts, ImageStoreSurvey, LabelImage, MeasureImage, OfferFile, OfferedFile, ReclaimSpace,
+    ReclaimedSpace, StorageSurvey, SurveyImageStore, SurveyStorage, VolumeSize,
 };
 use rustls::ClientConfig;
 
@@ -147,6 +147,11 @@ impl Images {
     /// Which images are in this host's image store.
     pub async fn survey_image_store(&self, command: SurveyImageStore) -> Result<ImageStoreSurvey, AgentError> {
         blocking(move || store::survey(&StorageRoot::existing(&command.root)?)).await
+    }
+
+    /// Puts down beside an image of this host's image store what the node knows of it.
+    pub async fn label_image(&self, call: &Call, command: LabelImage) -> Result<(), AgentError> {
+        store::label(self.locks.clone(), call.clone(), command).await
     }
 
     /// Removes from this host's image store what nothing needs.

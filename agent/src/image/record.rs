@@ -12,6 +12,7 @@ use gantry_common::{
     id::{ImageUuid, OperationId},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::sink::Arrived;
 use crate::storage::{
@@ -27,6 +28,9 @@ pub(crate) struct Record {
     /// The digest it was checked against.
     pub(crate) digest: Option<ExpectedDigest>,
     pub(crate) facts: ImageFacts,
+    /// What the node knows of it, in its own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) label: Option<Value>,
 }
 
 impl Record {
@@ -79,7 +83,8 @@ impl Record {
         .await
     }
 
-    fn write(&self, target: &StoragePath, operation: OperationId) -> Result<(), AgentError> {
+    /// Writes it beside the image, in place of the one that is there.
+    pub(crate) fn write(&self, target: &StoragePath, operation: OperationId) -> Result<(), AgentError> {
         let json =
             serde_json::to_vec_pretty(self).map_err(|error| AgentError::Internal { reason: error.to_string() })?;
         write_beside(target, RECORD_SUFFIX, operation, &json)

@@ -11,7 +11,10 @@ use std::{
 };
 
 use gantry_common::{
-    agent::{AgentError, Call, ImageFacts, ImageStoreSurvey, MeasureImage, ReclaimSpace, ReclaimedSpace},
+    agent::{
+        AgentError, Call, ImageFacts, ImageStoreSurvey, LabelImage, MeasureImage, ReclaimSpace, ReclaimedSpace,
+        SurveyedImage,
+    },
     id::ImageUuid,
 };
 
@@ -63,13 +66,28 @@ pub(crate) fn survey(root: &StorageRoot) -> Result<ImageStoreSurvey, AgentError>
     let mut images = Vec::new();
     for path in files(root)? {
         // An image that does not fit its record is one still: it takes its space.
-        if let Some(target) = image_target(root, &path)
-            && record::read(&target.beside(RECORD_SUFFIX))?.is_some()
-        {
-            images.extend(path.to_str().map(str::to_owned));
+        let (Some(target), Some(path)) = (image_target(root, &path), path.to_str()) else { continue };
+        if let Some(Record { image, facts, label, .. }) = record::read(&target.beside(RECORD_SUFFIX))? {
+            let is_whole = Record::of(&target).is_ok_and(|record| record.is_some());
+            images.push(SurveyedImage { path: path.to_owned(), image, facts: is_whole.then_some(facts), label });
         }
     }
     Ok(ImageStoreSurvey { images })
+}
+
+/// See [`super::Images::label_image`].
+pub(crate) async fn label(locks: PathLocks, call: Call, command: LabelImage) -> Result<(), AgentError> {
+    let LabelImage { root, path, label } = command;
+    let target = StoragePath::prove_below_existing(root, path).await?;
+    // Against the image's deletion.
+    let _shared = locks.shared(&call, target.as_path()).await?;
+    blocking(move || {
+        let found = Record::of(&target)?;
+        let name = || target.as_path().display().to_string();
+        let record = found.ok_or_else(|| AgentError::NotFound { what: "image".into(), name: name() })?;
+        Record { label: Some(label), ..record }.write(&target, call.operation)
+    })
+    .await
 }
 
 /// See [`super::Images::measure_image`].

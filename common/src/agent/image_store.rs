@@ -1,6 +1,7 @@
 //! What an image store does with its images: takes them from other hosts, gives them out, tidies up.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{ImageFacts, ImageFormat, Peer};
 use crate::id::ImageUuid;
@@ -82,8 +83,32 @@ pub struct SurveyImageStore {
 /// The images in an image store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageStoreSurvey {
-    /// The absolute paths of the images.
-    pub images: Vec<String>,
+    /// The images, by their paths.
+    pub images: Vec<SurveyedImage>,
+}
+
+/// An image in an image store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SurveyedImage {
+    /// Its absolute path.
+    pub path: String,
+    /// The image.
+    pub image: ImageUuid,
+    /// What it is; `None` where the file is not what its record says.
+    pub facts: Option<ImageFacts>,
+    /// What [`LabelImage`] put down of it.
+    pub label: Option<Value>,
+}
+
+/// Puts down beside an image of this host's image store what the node knows of it, for whoever takes the store over.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LabelImage {
+    /// The image store's absolute path.
+    pub root: String,
+    /// The image's absolute path, below `root`.
+    pub path: String,
+    /// What is known, in the node's own words: the agent keeps it and does not read it.
+    pub label: Value,
 }
 
 /// Removes from this host's image store what nothing needs: the named images, and what was left by attempts that were

@@ -178,6 +178,8 @@ agent_interface! {
     end_export(EndExport) -> ();
     /// Which images are in this host's image store.
     survey_image_store(SurveyImageStore) -> ImageStoreSurvey;
+    /// Puts down beside an image of this host's image store what the node knows of it.
+    label_image(LabelImage) -> ();
     /// Removes from this host's image store what nothing needs.
     reclaim_space(ReclaimSpace) -> ReclaimedSpace;
 

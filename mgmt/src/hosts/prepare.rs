@@ -14,6 +14,7 @@ use gantry_common::{
 use super::capacity::CapacityRules;
 use crate::{
     failure::Failure,
+    image_label::put_labels,
     network,
     node::Node,
     notification::Notice,
@@ -170,6 +171,9 @@ fn running_full(storage: &PrimaryStorage, host: HostUuid, available_bytes: u64) 
 
 async fn open_backup(node: &Arc<Node>, machine: HostUuid, backup: BackupStorage) -> Result<(), Failure> {
     let capacity = node.call(machine, OperationId::random(), OpenStorage { root: backup.url.clone() }).await?;
+    if let Err(failure) = put_labels(node, &backup).await {
+        tracing::warn!(host = %machine, error = %failure, "what is known of images is not put down beside all of them");
+    }
     node.store
         .write(move |tx| {
             if let Some(mut backup) = tx.get::<BackupStorage>(backup.uuid)? {

@@ -1,7 +1,7 @@
 //! 4.5: backup storage.
 
 use gantry_common::{
-    agent::OpenStorage,
+    agent::{OpenStorage, SurveyImageStore, SurveyedImage},
     error::ErrorKind,
     id::{BackupStorageUuid, ZoneUuid},
 };
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     changing::{SWITCHES, change},
+    image_import::import,
     making::{made, make, put_tags, readable_name, require},
     primary_storage::storage_path,
 };
@@ -69,7 +70,7 @@ operation! {
         description: Option<String>, max_length 2048;
         /// Its kind.
         kind as "type": Option<String>;
-        /// Whether images that are in the directory are to be added.
+        /// Whether the images that are in the directory already are taken into the inventory.
         import_images: Option<bool>;
         /// The id it gets.
         resource_uuid: Option<BackupStorageUuid>;
@@ -95,6 +96,7 @@ pub struct Adding {
     path: String,
     total_bytes: u64,
     available_bytes: u64,
+    images: Vec<SurveyedImage>,
 }
 
 impl AsRef<Reaching> for Adding {
@@ -134,6 +136,13 @@ impl JobOperation for AddImageStoreBackupStorage {
                 }
                 Ok(run.state)
             }),
+            Step::remote("see which images are in it", |mut run: Run<Self>| async move {
+                if let (Some(true), Some(machine)) = (run.params.import_images, run.state.reaching.machine) {
+                    let command = SurveyImageStore { root: run.state.path.clone() };
+                    run.state.images = run.call(machine, "survey", command).await?.images;
+                }
+                Ok(run.state)
+            }),
             Step::remote("confirm the agent", confirm_agent::<Self>),
             Step::record("record that it is connected", |tx, run| {
                 let (Some(uuid), Some(machine)) = (run.state.uuid, run.state.reaching.machine) else { return Ok(()) };
@@ -142,7 +151,7 @@ impl JobOperation for AddImageStoreBackupStorage {
                 storage.total_capacity = run.state.total_bytes;
                 storage.available_capacity = run.state.available_bytes;
                 tx.save(&storage)?;
-                Ok(())
+                import(tx, &run.node.settings.now(), &storage, &run.state.images)
             }),
         ]);
         steps
@@ -155,13 +164,6 @@ impl JobOperation for AddImageStoreBackupStorage {
 
 fn record_storage(tx: &Tx<'_>, run: &mut Recording<'_, AddImageStoreBackupStorage>) -> Result<(), Failure> {
     let params = run.params;
-    if params.import_images == Some(true) {
-        return Err(Failure::argument(
-            "importImages",
-            true,
-            "images of an existing store cannot be taken over yet: add them with AddImage",
-        ));
-    }
     let path = storage_path("url", &params.url)?;
     let reaching = record_machine(tx, "hostname", &params.hostname, None)?;
     let Some(machine_uuid) = reaching.machine else {

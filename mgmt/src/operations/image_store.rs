@@ -174,7 +174,8 @@ impl JobOperation for ReclaimSpaceFromImageStore {
             }),
             Step::remote("see what is there", |mut run: Run<Self>| async move {
                 let (machine, root) = run.state.at()?;
-                run.state.images = run.call(machine, "survey", SurveyImageStore { root }).await?.images;
+                let survey = run.call(machine, "survey", SurveyImageStore { root }).await?;
+                run.state.images = survey.images.into_iter().map(|image| image.path).collect();
                 Ok(run.state)
             }),
             // After the survey, and not before: an image is recorded before its file is made.

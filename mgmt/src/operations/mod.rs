@@ -26,6 +26,7 @@ mod image_copies;
 mod image_deletion;
 mod image_export;
 mod image_facts;
+mod image_import;
 mod image_migration;
 mod image_store;
 mod image_store_update;

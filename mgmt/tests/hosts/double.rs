@@ -249,6 +249,10 @@ macro_rules! double {
                 self.images.as_ref().ok_or_else(no_images)?.survey_image_store(command).await
             }
 
+            async fn label_image(&self, call: Call, command: LabelImage) -> Result<(), AgentError> {
+                self.images.as_ref().ok_or_else(no_images)?.label_image(&call, command).await
+            }
+
             async fn reclaim_space(&self, call: Call, command: ReclaimSpace) -> Result<ReclaimedSpace, AgentError> {
                 self.images.as_ref().ok_or_else(no_images)?.reclaim_space(&call, command).await
             }

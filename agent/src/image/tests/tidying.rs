@@ -7,7 +7,7 @@ use std::{
 };
 
 use gantry_common::{
-    agent::{CreateVolume, FlattenVolume, MeasureImage, ReclaimSpace, SurveyImageStore},
+    agent::{CreateVolume, FlattenVolume, LabelImage, MeasureImage, ReclaimSpace, SurveyImageStore, SurveyedImage},
     id::VolumeUuid,
 };
 
@@ -33,13 +33,14 @@ async fn reclaiming_takes_orphans_and_leftovers_and_nothing_else() {
     let orphan = Store { directory: store.directory, image: ImageUuid::random() };
     add(&images, &orphan).await;
     let survey = images.survey_image_store(SurveyImageStore { root: text(orphan.root()) }).await.unwrap();
-    assert_eq!(survey.images.len(), 2);
-    assert!(survey.images.contains(&text(&orphan.path())));
+    let mut found: Vec<String> = survey.images.iter().map(|image| image.path.clone()).collect();
+    assert_eq!(found.len(), 2);
+    found.retain(|path| *path != text(&orphan.path()));
 
     // What killed attempts leave of an image that is there, and of one that is not; and what people keep there.
     let gone = orphan.root().join(format!("images/{}", ImageUuid::random()));
     fs::create_dir(&gone).unwrap();
-    let whole = survey.images.iter().find(|path| **path != text(&orphan.path())).unwrap().clone();
+    let whole = found.remove(0);
     let operation = OperationId::random();
     let left = [
         PathBuf::from(format!("{whole}.{operation}.part")),
@@ -72,6 +73,32 @@ async fn reclaiming_takes_orphans_and_leftovers_and_nothing_else() {
     assert_eq!(images.reclaim_space(&call(), reclaim).await.unwrap().files, 0);
     assert!(theirs.iter().all(|path| path.exists()));
     assert_eq!(measure(&images, orphan.root(), &whole).await.unwrap(), kept);
+}
+
+#[tokio::test]
+async fn a_survey_tells_what_images_are_and_what_the_node_put_down_of_them() {
+    let (images, store) = (images(), Store::new());
+    let facts = add(&images, &store).await;
+    let survey =
+        async || images.survey_image_store(SurveyImageStore { root: text(store.root()) }).await.unwrap().images;
+    let known = SurveyedImage { path: text(&store.path()), image: store.image, facts: Some(facts), label: None };
+    assert_eq!(survey().await, [known.clone()]);
+    let label = serde_json::json!({ "name": "Debian" });
+    let put = |path| LabelImage { root: text(store.root()), path, label: label.clone() };
+    for _ in 0..2 {
+        images.label_image(&call(), put(text(&store.path()))).await.unwrap();
+        assert_eq!(survey().await, [SurveyedImage { label: Some(label.clone()), ..known.clone() }]);
+    }
+    assert!(!tree(store.root()).iter().any(|name| name.ends_with(".part")));
+    let absent = images.label_image(&call(), put(text(&store.root().join("images/absent")))).await;
+    assert!(matches!(absent, Err(AgentError::NotFound { .. })), "{absent:?}");
+
+    // One that is cut off is there, and says no more what it is.
+    fs::set_permissions(store.path(), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(store.path(), "cut off").unwrap();
+    assert_eq!(survey().await, [SurveyedImage { facts: None, label: Some(label.clone()), ..known }]);
+    let cut_off = images.label_image(&call(), put(text(&store.path()))).await;
+    assert!(matches!(cut_off, Err(AgentError::Corrupt { .. })), "{cut_off:?}");
 }
 
 async fn measure(images: &Images, root: &Path, path: &str) -> Result<ImageFacts, AgentError> {
