@@ -40,14 +40,14 @@ scenarios: ## the scenarios on lab hosts alone, then the operations that none of
 	cargo build --workspace
 	rm -f target/calls
 	GANTRY_CALLS=$(CURDIR)/target/calls cargo nextest run -p gantry-tests --no-fail-fast
-	cargo run --quiet -p gantry-tests --bin uncalled -- target/calls
+	cargo run --quiet --bin uncalled -- target/calls
 
 coverage: ## what is carried out of the API's reference; writes it into the README, and the client's list of operations
 	mkdir -p target
-	cargo run --quiet --package gantry-mgmt -- coverage >target/coverage.md
+	cargo run --quiet --bin gantry-mgmt -- coverage >target/coverage.md
 	cat target/coverage.md
 	sed -i -e '/^<!-- coverage -->/,/^<!-- \/coverage -->/{//!d}' -e '/^<!-- coverage -->/r target/coverage.md' README.md
-	cargo run --quiet --package gantry-mgmt -- catalogue >target/operations.json
+	cargo run --quiet --bin gantry-mgmt -- catalogue >target/operations.json
 	mv target/operations.json mgmt/cli/operations.json
 
 bench: demo bench-queries ## what Gantry costs: queries, starting a VM beside virsh, adding a host, memory
@@ -61,7 +61,7 @@ fuzz: ## ten million random requests
 
 fuzz-api: ## every operation with made-up calls, held to /openapi.json: some minutes
 	tests/lab/packages.sh build fuzz
-	cargo build --package gantry-mgmt
+	cargo build --bin gantry-mgmt
 	tests/openapi/fuzz
 
 lint: ## formatting, clippy, licences and bans, shell scripts
