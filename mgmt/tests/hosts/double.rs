@@ -13,6 +13,7 @@ use futures_util::{StreamExt, stream};
 use gantry_agent::image::Images;
 use gantry_common::{
     agent::*,
+    cpu_set::CpuSet,
     id::{L2NetworkUuid, L3NetworkUuid, NicUuid, VmUuid},
 };
 use parking_lot::Mutex;
@@ -192,6 +193,7 @@ pub fn facts() -> HostFacts {
         kernel: "6".to_owned(),
         cpu_model: "cpu".to_owned(),
         cpu_num: 2,
+        cpus: CpuSet::first(2),
         cpu_sockets: 1,
         cpu_mhz: 2000,
         memory_bytes: 1 << 30,
