@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, fs, io, path::Path, time::Duration};
 
 use futures_util::TryStreamExt;
-use gantry_common::agent::{Acceleration, HostFacts};
+use gantry_common::{
+    agent::{Acceleration, HostFacts},
+    cpu_set::CpuSet,
+};
 use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkLayerType, LinkMessage};
 
 use crate::libvirt::{Executor, acceleration, failed};
@@ -43,6 +46,7 @@ fn version(number: u32) -> String {
 /// What the kernel and the files tell, without libvirt and the network interfaces.
 pub fn local_facts() -> HostFacts {
     let cpuinfo = text("/proc/cpuinfo");
+    let cpus = online_cpus();
     HostFacts {
         agent_version: env!("CARGO_PKG_VERSION").into(),
         boot_id: text("/proc/sys/kernel/random/boot_id").trim().into(),
@@ -50,7 +54,8 @@ pub fn local_facts() -> HostFacts {
         operating_system: os_name(&text("/etc/os-release")).unwrap_or_default(),
         kernel: text("/proc/sys/kernel/osrelease").trim().into(),
         cpu_model: cpu_field(&cpuinfo, "model name").unwrap_or_default().into(),
-        cpu_num: count_list(text("/sys/devices/system/cpu/online").trim()),
+        cpu_num: cpus.len() as u32,
+        cpus,
         cpu_sockets: sockets(Path::new("/sys/devices/system/cpu")).unwrap_or(1),
         cpu_mhz: mhz(&cpuinfo),
         memory_bytes: memory_bytes(&text("/proc/meminfo")).unwrap_or_default(),
@@ -78,13 +83,9 @@ fn cpu_field<'a>(cpuinfo: &'a str, field: &str) -> Option<&'a str> {
     cpuinfo.lines().filter_map(|line| line.split_once(':')).find(|(key, _)| key.trim() == field).map(|(_, v)| v.trim())
 }
 
-/// How many numbers a list such as `0-3,8` has.
-fn count_list(list: &str) -> u32 {
-    let count = |range: &str| match range.split_once('-') {
-        Some((first, last)) => Some(last.parse::<u32>().ok()?.checked_sub(first.parse().ok()?)? + 1),
-        None => range.parse::<u32>().ok().map(|_| 1),
-    };
-    list.split(',').filter_map(count).sum()
+/// The logical processors that are online.
+pub fn online_cpus() -> CpuSet {
+    text("/sys/devices/system/cpu/online").parse().unwrap_or_default()
 }
 
 fn sockets(cpus: &Path) -> io::Result<u32> {
@@ -159,14 +160,6 @@ mod tests {
     }
 
     #[test]
-    fn online_processors_are_counted_over_ranges_and_gaps() {
-        assert_eq!(count_list("0-3,8,10-11"), 7);
-        assert_eq!(count_list("0"), 1);
-        assert_eq!(count_list(""), 0);
-        assert_eq!(count_list("3-1,x"), 0);
-    }
-
-    #[test]
     fn the_system_is_named_as_it_names_itself() {
         let debian = "NAME=\"Debian GNU/Linux\"\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n";
         assert_eq!(os_name(debian).as_deref(), Some("Debian GNU/Linux 12 (bookworm)"));
@@ -191,6 +184,7 @@ mod tests {
         let facts = facts(&Executor::new("test", "test:///default", 1)).await;
         assert!(facts.cpu_num > 0 && facts.cpu_sockets > 0 && facts.memory_bytes > 1 << 20, "{facts:?}");
         assert_eq!(facts.boot_id.len(), 36);
+        assert_eq!(facts.cpu_num as usize, facts.cpus.len());
         assert!(!facts.kernel.is_empty() && !facts.libvirt_version.is_empty(), "{facts:?}");
         assert!(!facts.interfaces.iter().any(|name| name == "lo"));
     }

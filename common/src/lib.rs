@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod catalogue;
 pub mod certificate;
+pub mod cpu_set;
 pub mod error;
 pub mod host_check;
 pub mod id;

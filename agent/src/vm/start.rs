@@ -15,9 +15,12 @@ use gantry_common::{
 use virt::domain::Domain;
 
 use super::{Host, files, look::Sight, stop::destroy, turn::Turn, wrong_state};
-use crate::libvirt::{
-    domain_xml::{self, Placement},
-    failed,
+use crate::{
+    host::online_cpus,
+    libvirt::{
+        domain_xml::{self, Placement},
+        failed,
+    },
 };
 
 /// libvirt gives QEMU half a minute to answer, and more where it has a lot of memory to prepare.
@@ -56,6 +59,7 @@ pub async fn start(host: &Arc<Host>, turn: Turn, spec: &VmSpec) -> Result<Observ
 /// The domain's XML, once everything it names was found usable on this host.
 pub async fn check(host: &Host, spec: &VmSpec) -> Result<String, AgentError> {
     domain_xml::check(spec)?;
+    has_the_processors(spec)?;
     let placement = Placement {
         hypervisor: host.hypervisor,
         direct_io: files::inspect(&spec.disks, &spec.cdroms).await?,
@@ -65,6 +69,20 @@ pub async fn check(host: &Host, spec: &VmSpec) -> Result<String, AgentError> {
     make_private_directory(&host.settings.serial_logs)
         .map_err(|error| AgentError::file(&host.settings.serial_logs, error))?;
     domain_xml::render(spec, &placement)
+}
+
+/// The kernel passes over those that it does not have, and libvirt says of none at all nothing that helps.
+fn has_the_processors(spec: &VmSpec) -> Result<(), AgentError> {
+    if spec.cpu_pins.is_empty() {
+        return Ok(());
+    }
+    let here = online_cpus();
+    let lacking = spec.cpu_pins.iter().map(|pin| pin.cpus.without(&here)).find(|lacking| !lacking.is_empty());
+    lacking.map_or(Ok(()), |lacking| {
+        let remedy =
+            format!("the processors of this host are {here}: pin the VM to these, or start it on another host");
+        Err(AgentError::invalid("vm.cpuPins.cpus", lacking, remedy))
+    })
 }
 
 async fn create(host: &Arc<Host>, turn: Turn, vm: VmUuid, xml: String) -> Result<(), AgentError> {

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use gantry_common::agent::{Disk, Firmware, GuestData, ImageFormat, Platform};
+use gantry_common::agent::{CpuPin, Disk, Firmware, GuestData, ImageFormat, Platform};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -69,6 +69,7 @@ impl Fixture {
             uuid: VmUuid::random(),
             name: "web".into(),
             cpu_num: 1,
+            cpu_pins: vec![],
             memory_bytes: 64 << 20,
             platform: Platform::Linux,
             firmware: Firmware::Bios,
@@ -177,6 +178,24 @@ async fn starting_a_paused_vm_is_refused_with_its_state() {
     fixture.vms.pause(spec.uuid).await.unwrap();
     let error = fixture.vms.start(spec.clone()).await.unwrap_err();
     assert!(matches!(error, AgentError::VmState { vm, state: VmState::Paused, .. } if vm == spec.uuid), "{error}");
+}
+
+#[tokio::test]
+async fn a_vm_runs_on_the_processors_it_is_pinned_to() {
+    let fixture = Fixture::new().await;
+    let pinned_to = |cpus: &str| vec![CpuPin { vcpu: 1, cpus: cpus.parse().unwrap() }];
+    let spec = VmSpec { cpu_num: 2, cpu_pins: pinned_to("0"), ..fixture.spec() };
+    fixture.vms.start(spec.clone()).await.unwrap();
+    let xml = fixture.domain(spec.uuid).get_xml_desc(0).unwrap();
+    assert!(xml.contains("<vcpupin vcpu='1' cpuset='0'/>"), "{xml}");
+
+    let elsewhere = VmSpec { cpu_pins: pinned_to("0,8191"), ..spec.clone() };
+    let error = fixture.vms.reboot(elsewhere.clone(), StopMode::Force).await.unwrap_err();
+    assert!(error.to_string().contains("vm.cpuPins.cpus '8191' is not usable"), "{error}");
+    assert_eq!(fixture.vms.observe(spec.uuid).await.unwrap().state, VmState::Running, "it runs on as it was");
+    let other = VmSpec { uuid: VmUuid::random(), ..elsewhere };
+    assert!(matches!(fixture.vms.start(other.clone()).await, Err(AgentError::InvalidArgument { .. })));
+    assert!(!fixture.is_attached(other.uuid));
 }
 
 #[tokio::test]

@@ -85,6 +85,7 @@ impl Fixture {
             uuid,
             name: "test <&\"' Пример".into(),
             cpu_num: 1,
+            cpu_pins: vec![],
             memory_bytes: 256 << 20,
             platform,
             firmware,
@@ -185,6 +186,16 @@ pub fn type_in(vm: VmUuid, line: &str) -> File {
     let mut terminal = File::options().write(true).open(terminal.trim()).unwrap();
     writeln!(terminal, "{line}").unwrap();
     terminal
+}
+
+/// The processors that the kernel lets one of the VM's processors run on.
+pub fn processors_of(vm: VmUuid, vcpu: u32) -> String {
+    let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
+    let threads = std::fs::read_dir(format!("/proc/{}/task", qemu_pid(vm).trim())).unwrap();
+    let mut threads = threads.map(|thread| thread.unwrap().path());
+    let thread = threads.find(|thread| read(thread.join("comm")).starts_with(&format!("CPU {vcpu}/"))).unwrap();
+    let status = read(thread.join("status"));
+    status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim().to_owned()
 }
 
 pub fn qemu_pid(vm: VmUuid) -> String {

@@ -5,25 +5,28 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gantry_common::agent::{AgentError, Firmware, ImageFormat, Platform, StopMode, VmSpec, VmState};
+use gantry_common::agent::{AgentError, CpuPin, Firmware, ImageFormat, Platform, StopMode, VmSpec, VmState};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
 };
 
 use crate::{
-    fixture::{Fixture, qemu_pid, run, type_in, virsh},
+    fixture::{Fixture, processors_of, qemu_pid, run, type_in, virsh},
     lab_host::on_a_lab_host,
 };
 
 #[test]
-fn a_guest_starts_pauses_resumes_and_shuts_down() {
-    on_a_lab_host("guests::a_guest_starts_pauses_resumes_and_shuts_down", async {
+fn a_guest_starts_on_its_processors_pauses_resumes_and_shuts_down() {
+    on_a_lab_host("guests::a_guest_starts_on_its_processors_pauses_resumes_and_shuts_down", async {
         let mut fixture = Fixture::new("lifecycle").await;
         let spec = fixture.spec(Platform::Linux, Firmware::Bios);
+        let pin = CpuPin { vcpu: 1, cpus: "0".parse().unwrap() };
+        let spec = VmSpec { cpu_num: 2, cpu_pins: vec![pin], ..spec };
         let vm = spec.uuid;
         assert_eq!(fixture.vms.start(spec.clone()).await.unwrap().state, VmState::Running);
         assert_eq!(fixture.vms.start(spec.clone()).await.unwrap().state, VmState::Running);
+        assert_eq!(processors_of(vm, 1), "0");
         fixture.until_booted(vm).await;
         // What cloud-init goes by.
         let terminal = type_in(vm, "cat /sys/class/dmi/id/product_serial");

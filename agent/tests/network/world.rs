@@ -184,6 +184,7 @@ pub fn vm(number: u8) -> VmSpec {
         uuid: VmUuid::random(),
         name: format!("vm-{number}"),
         cpu_num: 1,
+        cpu_pins: vec![],
         memory_bytes: 64 << 20,
         platform: Platform::Linux,
         firmware: Firmware::Bios,

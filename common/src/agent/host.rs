@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cpu_set::CpuSet;
+
 /// Asks for [`HostFacts`].
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct DescribeHost {}
@@ -25,8 +27,11 @@ pub struct HostFacts {
     pub kernel: String,
     /// The processor's model name.
     pub cpu_model: String,
-    /// Logical processors that are online.
+    /// How many logical processors are online.
     pub cpu_num: u32,
+    /// Which these are; none where the agent does not say.
+    #[serde(default)]
+    pub cpus: CpuSet,
     /// Processor sockets.
     pub cpu_sockets: u32,
     /// The processors' clock rate.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ImageFormat, Network};
 use crate::{
+    cpu_set::CpuSet,
     id::{L3NetworkUuid, NicUuid, VmUuid, VolumeUuid},
     net::MacAddress,
 };
@@ -22,6 +23,9 @@ pub struct VmSpec {
     pub name: String,
     /// Virtual processors.
     pub cpu_num: u32,
+    /// Those of them that run on certain processors of the host alone, each once.
+    #[serde(default)]
+    pub cpu_pins: Vec<CpuPin>,
     /// Memory.
     pub memory_bytes: u64,
     /// Which devices the guest can drive.
@@ -43,6 +47,15 @@ pub struct VmSpec {
     pub console_listen: Option<IpAddr>,
     /// What the guest is told at 169.254.169.254.
     pub guest_data: GuestData,
+}
+
+/// A virtual processor that runs on certain processors of the host alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CpuPin {
+    /// The virtual processor's number, from 0.
+    pub vcpu: u32,
+    /// The host's processors.
+    pub cpus: CpuSet,
 }
 
 /// The family of guest systems, which decides the devices.

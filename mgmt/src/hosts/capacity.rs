@@ -2,8 +2,10 @@
 
 use gantry_common::{
     agent::{ForeignDomain, HostFacts},
+    cpu_set::CpuSet,
     id::HostUuid,
 };
+use serde::Deserialize;
 
 use super::DEFAULT_SSH_PORT;
 use crate::{
@@ -67,8 +69,7 @@ impl From<&Values> for CapacityRules {
 /// Brings a host's totals up to date with what it last said of itself. One that never said anything has none.
 pub fn recount_host(tx: &Tx<'_>, host: HostUuid, rules: CapacityRules) -> Result<(), Failure> {
     let (Some(known), Some(machine)) = (tx.get::<Host>(host)?, tx.get::<Machine>(host)?) else { return Ok(()) };
-    let facts = machine.facts.and_then(|facts| serde_json::from_value::<HostFacts>(facts).ok());
-    let Some(facts) = facts else { return Ok(()) };
+    let Some(facts) = facts_of(&machine) else { return Ok(()) };
     // Domains that others made take their share of the host.
     let foreign: Vec<ForeignDomain> = serde_json::from_value(machine.foreign_domains).unwrap_or_default();
     let foreign_bytes: u64 = foreign.iter().map(|domain| domain.memory_bytes).sum();
@@ -76,6 +77,17 @@ pub fn recount_host(tx: &Tx<'_>, host: HostUuid, rules: CapacityRules) -> Result
     let memory_bytes = facts.memory_bytes.saturating_sub(reserved_bytes).saturating_sub(foreign_bytes);
     let cpu = scaled(u64::from(facts.cpu_num), rules.cpu_overcommit);
     Ok(tx.set_host_totals(host, cpu, scaled(memory_bytes, rules.memory_overcommit))?)
+}
+
+/// What a machine last said of itself.
+fn facts_of(machine: &Machine) -> Option<HostFacts> {
+    HostFacts::deserialize(machine.facts.as_ref()?).ok()
+}
+
+/// The processors of a host by number, as it last said. One whose agent tells only how many there are has them without gaps.
+pub fn processors(tx: &Tx<'_>, host: &Host) -> Result<CpuSet, Failure> {
+    let told = tx.get::<Machine>(host.uuid)?.and_then(|machine| facts_of(&machine)).map(|facts| facts.cpus);
+    Ok(told.filter(|cpus| !cpus.is_empty()).unwrap_or_else(|| CpuSet::first(host.cpu_num)))
 }
 
 /// The reserve that the host's own tag says, else its cluster's, else its zone's.

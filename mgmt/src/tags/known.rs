@@ -11,6 +11,8 @@ pub const LOCAL_STORAGE_HOST: &str = "localStorage::hostUuid::";
 pub enum Giver {
     /// A caller, at any time; it can be changed and taken away again.
     Anyone,
+    /// An operator alone, at any time; operators change it and take it away again.
+    Operator,
     /// A caller, with the call that makes the resource.
     Maker,
     /// The node itself.
@@ -94,7 +96,7 @@ pub static KNOWN: &[KnownTag] = &[
     KnownTag::new("VmInstance", QEMU_GUEST_AGENT, Giver::Anyone, check::guest_agent),
     KnownTag::new("VmInstance", "consolePassword::{password}", Giver::Nobody, check::nothing),
     KnownTag::new("VmInstance", "ha::{level}", Giver::Nobody, check::nothing),
-    KnownTag::new("VmInstance", "vmCpuPinning::{policy}", Giver::Nobody, check::nothing),
+    KnownTag::new("VmInstance", "vmCpuPinning::{policy}", Giver::Operator, check::vm),
     KnownTag::new("VmInstance", "pciDevice::{uuid}", Giver::Nobody, check::nothing).several(),
     KnownTag::new("VmInstance", "gpuOfferingUuid::{uuid}", Giver::Nobody, check::nothing),
     KnownTag::new("VmInstance", "affinityGroupUuid::{uuid}", Giver::Maker, check::vm),

@@ -47,11 +47,11 @@ pub fn kind_of(resource: &str, tag: &str) -> Result<&'static KnownTag, Failure> 
 }
 
 fn is_given_by_callers(known: &KnownTag) -> bool {
-    matches!(known.giver, Giver::Anyone | Giver::Maker)
+    matches!(known.giver, Giver::Anyone | Giver::Operator | Giver::Maker)
 }
 
 /// Whether a caller may give the tag to a resource that is being made, or, with `later`, that is there already.
-fn admit(resource: &str, tag: &str, later: bool) -> Result<&'static KnownTag, Failure> {
+fn admit(tx: &Tx<'_>, resource: &str, tag: &str, later: bool) -> Result<&'static KnownTag, Failure> {
     let known = kind_of(resource, tag)?;
     let refuse = |remedy: &str| Err(Failure::argument("systemTags", shorten(tag), remedy));
     match known.giver {
@@ -61,10 +61,33 @@ fn admit(resource: &str, tag: &str, later: bool) -> Result<&'static KnownTag, Fa
             let details = format!("the system tag '{}' asks for what this node does not have", shorten(known.form));
             return Err(Failure::new(ErrorKind::NotSupported, details));
         }
+        Giver::Operator => require_operator(tx, known)?,
         Giver::Anyone | Giver::Maker => {}
     }
     (known.check)(tag)?;
     Ok(known)
+}
+
+fn require_operator(tx: &Tx<'_>, known: &KnownTag) -> Result<(), Failure> {
+    if tx.is_operators()? {
+        return Ok(());
+    }
+    let details = format!("the system tag '{}' is for the operator to give, to change and to take away", known.form);
+    Err(Failure::new(ErrorKind::PermissionDenied, details))
+}
+
+/// Whether the call that makes a resource may give it these tags.
+pub fn admit_new(tx: &Tx<'_>, declaration: &Declaration, system_tags: &[String]) -> Result<(), Failure> {
+    let mut kinds: Vec<&'static str> = Vec::new();
+    for tag in system_tags {
+        let known = admit(tx, declaration.name, tag, false)?;
+        if kinds.contains(&known.form) && !known.several {
+            let remedy = format!("a {} takes one {}", declaration.name, known.form);
+            return Err(Failure::argument("systemTags", shorten(tag), remedy));
+        }
+        kinds.push(known.form);
+    }
+    Ok(())
 }
 
 /// Puts the tags of the call that makes a resource on it.
@@ -75,14 +98,8 @@ pub fn put(
     system_tags: &[String],
     user_tags: &[String],
 ) -> Result<(), Failure> {
-    let mut kinds: Vec<&'static str> = Vec::new();
+    admit_new(tx, declaration, system_tags)?;
     for tag in system_tags {
-        let known = admit(declaration.name, tag, false)?;
-        if kinds.contains(&known.form) && !known.several {
-            let remedy = format!("a {} takes one {}", declaration.name, known.form);
-            return Err(Failure::argument("systemTags", shorten(tag), remedy));
-        }
-        kinds.push(known.form);
         insert_system(tx, declaration, resource_uuid, tag, false)?;
     }
     for tag in user_tags {
@@ -178,7 +195,7 @@ pub fn create_system(
     tag: &str,
 ) -> Result<TagUuid, Failure> {
     let (declaration, uuid) = target(tx, resource_type, resource_uuid)?;
-    let known = admit(declaration.name, tag, true)?;
+    let known = admit(tx, declaration.name, tag, true)?;
     refuse_second(tx, known, &uuid, tag, None)?;
     let made = insert_system(tx, declaration, &uuid, tag, false)?;
     take_effect(tx, settings, known, &uuid)?;
@@ -203,12 +220,12 @@ pub fn create_user(tx: &Tx<'_>, resource_type: &str, resource_uuid: &str, tag: &
 pub fn update_system(tx: &Tx<'_>, settings: &Values, uuid: TagUuid, tag: &str) -> Result<(), Failure> {
     let Some(before) = tx.get::<SystemTag>(uuid)? else { return Err(Failure::not_found("SystemTag", "uuid", uuid)) };
     let resource = before.resource_type.trim_end_matches("VO").to_owned();
-    let known = changeable(&before)?;
+    let known = changeable(tx, &before)?;
     if !known.is(tag) {
         let remedy = format!("the tag is a {} and stays one: delete it to have another", known.form);
         return Err(Failure::argument("tag", shorten(tag), remedy));
     }
-    admit(&resource, tag, true)?;
+    admit(tx, &resource, tag, true)?;
     refuse_second(tx, known, &before.resource_uuid, tag, Some(uuid))?;
     let resource_uuid = before.resource_uuid.clone();
     tx.save(&SystemTag { tag: tag.to_owned(), last_op_date: Timestamp::now(), ..before })?;
@@ -218,7 +235,7 @@ pub fn update_system(tx: &Tx<'_>, settings: &Values, uuid: TagUuid, tag: &str) -
 /// Takes a system or user tag away.
 pub fn delete(tx: &Tx<'_>, settings: &Values, uuid: TagUuid) -> Result<(), Failure> {
     if let Some(tag) = tx.get::<SystemTag>(uuid)? {
-        let known = changeable(&tag)?;
+        let known = changeable(tx, &tag)?;
         tx.delete::<SystemTag>(uuid)?;
         return take_effect(tx, settings, known, &tag.resource_uuid);
     }
@@ -229,12 +246,16 @@ pub fn delete(tx: &Tx<'_>, settings: &Values, uuid: TagUuid) -> Result<(), Failu
     Ok(tx.delete::<UserTag>(uuid)?)
 }
 
-/// The kind of a stored tag that callers may change.
-fn changeable(tag: &SystemTag) -> Result<&'static KnownTag, Failure> {
+/// The kind of a stored tag that the caller may change.
+fn changeable(tx: &Tx<'_>, tag: &SystemTag) -> Result<&'static KnownTag, Failure> {
     let known = kind_of(tag.resource_type.trim_end_matches("VO"), &tag.tag)?;
-    if tag.inherent || known.giver != Giver::Anyone {
-        let details = format!("the system tag '{}' stays as it is for the life of its resource", shorten(&tag.tag));
-        return Err(Failure::new(ErrorKind::Refused, details));
+    match known.giver {
+        Giver::Anyone if !tag.inherent => {}
+        Giver::Operator if !tag.inherent => require_operator(tx, known)?,
+        _ => {
+            let details = format!("the system tag '{}' stays as it is for the life of its resource", shorten(&tag.tag));
+            return Err(Failure::new(ErrorKind::Refused, details));
+        }
     }
     Ok(known)
 }

@@ -1,4 +1,10 @@
 use super::*;
+use crate::store::in_memory;
+
+/// As the operator may.
+fn admit(resource: &str, tag: &str, later: bool) -> Result<&'static KnownTag, Failure> {
+    in_memory(|tx| super::admit(tx, resource, tag, later))
+}
 
 #[test]
 fn every_kind_can_be_told_from_every_other_of_its_resource() {
@@ -40,6 +46,7 @@ fn a_malformed_tag_is_refused_with_its_form() {
         ("Image", "bootMode::BIOS"),
         ("VmInstance", "hostname::a b"),
         ("VmInstance", "staticIp::10.0.0.9"),
+        ("VmInstance", "vmCpuPinning::0:9999"),
     ] {
         assert_eq!(admit(resource, tag, false).unwrap_err().kind, ErrorKind::InvalidArgument, "{tag}");
     }

@@ -1,6 +1,7 @@
 //! What is decided about VMs: their life cycle, where they run, what hosts are told of them.
 
 mod cd_drives;
+mod cpu_pinning;
 mod image_path;
 mod life_cycle;
 mod placement;
@@ -9,6 +10,7 @@ mod static_ip;
 mod tags;
 
 pub use cd_drives::*;
+pub use cpu_pinning::*;
 pub use image_path::*;
 pub use life_cycle::*;
 pub use placement::*;

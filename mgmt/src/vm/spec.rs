@@ -60,6 +60,7 @@ pub fn spec(tx: &Tx<'_>, settings: &Values, vm: VmUuid) -> Result<VmSpec, Failur
         uuid: vm.uuid,
         name: vm.name,
         cpu_num: vm.cpu_num,
+        cpu_pins: tags.cpu_pinning.pins(vm.cpu_num),
         memory_bytes: vm.memory_size,
         platform: platform(vm.platform),
         firmware: firmware(tx, &vm.uuid.to_string())?,

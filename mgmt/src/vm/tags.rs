@@ -1,5 +1,5 @@
 //! The system tags of CreateVmInstance: `staticIp`, `customMac`, `userdata`, `sshkey`, `hostname`,
-//! `affinityGroupUuid`.
+//! `affinityGroupUuid`, `vmCpuPinning`.
 
 use std::{collections::HashMap, net::Ipv4Addr};
 
@@ -10,6 +10,7 @@ use gantry_common::{
     net::MacAddress,
 };
 
+use super::{CpuPinning, InvalidCpuPinning};
 use crate::failure::Failure;
 
 /// What a VM's system tags ask for.
@@ -21,6 +22,8 @@ pub struct VmTags {
     pub custom_macs: HashMap<L3NetworkUuid, MacAddress>,
     /// The affinity group that the VM joins: `affinityGroupUuid::<uuid>`.
     pub affinity_group: Option<AffinityGroupUuid>,
+    /// The host's processors that its own run on: `vmCpuPinning::<policy>`.
+    pub cpu_pinning: CpuPinning,
     /// What the guest is told: `userdata::<base64>`, `sshkey::<public key>`, `hostname::<name>`.
     pub guest_data: GuestData,
 }
@@ -56,6 +59,10 @@ impl VmTags {
                     if parsed.affinity_group.replace(group).is_some() {
                         return Err(refuse("a VM is in one affinity group at the most"));
                     }
+                }
+                "vmCpuPinning" => {
+                    parsed.cpu_pinning =
+                        value.parse().map_err(|error: InvalidCpuPinning| refuse(&error.to_string()))?;
                 }
                 "userdata" => {
                     let text = decode(value).ok_or_else(|| refuse("userdata::<base64 of UTF-8 text> is needed"))?;
@@ -126,11 +133,13 @@ mod tests {
             "userdata::IyEvYmluL3NoCg==".to_owned(),
             "hostname::web-1".to_owned(),
             "sshkey::ssh-ed25519 AAAA me".to_owned(),
+            "vmCpuPinning::1:3;1-3:4-7,^6".to_owned(),
             "somethingElse".to_owned(),
         ];
         let parsed = VmTags::parse(&tags).unwrap();
         assert_eq!(parsed.static_ips[&L3.parse().unwrap()].to_string(), "10.0.0.9");
         assert_eq!(parsed.custom_macs[&L3.parse().unwrap()].to_string(), "fa:00:00:00:00:09");
+        assert_eq!(parsed.cpu_pinning.to_string(), "1:3;1-3:4-5,7");
         assert_eq!(parsed.guest_data.userdata.as_deref(), Some("#!/bin/sh\n"));
         assert_eq!(parsed.guest_data.hostname.as_deref(), Some("web-1"));
         assert_eq!(parsed.guest_data.ssh_keys, ["ssh-ed25519 AAAA me"]);
@@ -138,7 +147,9 @@ mod tests {
 
     #[test]
     fn a_malformed_tag_is_refused_with_its_form() {
-        for tag in ["staticIp::10.0.0.9", "hostname::-a", "hostname::a b", "userdata::***", "sshkey::"] {
+        for tag in
+            ["staticIp::10.0.0.9", "hostname::-a", "hostname::a b", "userdata::***", "sshkey::", "vmCpuPinning::0"]
+        {
             assert!(VmTags::parse(&[tag.to_owned()]).is_err(), "{tag}");
         }
     }

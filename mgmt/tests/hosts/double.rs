@@ -13,6 +13,7 @@ use futures_util::{StreamExt, stream};
 use gantry_agent::image::Images;
 use gantry_common::{
     agent::*,
+    cpu_set::CpuSet,
     id::{L2NetworkUuid, L3NetworkUuid, NicUuid, VmUuid},
 };
 use parking_lot::Mutex;
@@ -29,8 +30,8 @@ pub use disks::Disks;
 
 /// The host. Images are handled by the agent's own code where there are any; `pause_vm` and `evict_image` wait for `gate`,
 /// `measure_volume` reports progress until it is cancelled, `delete_volume` notes the path and `set_nics` the interfaces
-/// unless it refuses, `start_vm` and `reboot_vm` note the size that the VM gets. With `disks`, there are volumes; with
-/// `things`, the host has them until it is told to remove them.
+/// unless it refuses, `start_vm` and `reboot_vm` note the size and the pins that the VM gets. With `disks`, there are
+/// volumes; with `things`, the host has them until it is told to remove them.
 pub struct Double {
     /// Domains, interfaces, files, bridges, networks, and its membership.
     pub things: Mutex<Option<BTreeSet<Thing>>>,
@@ -52,6 +53,8 @@ pub struct Double {
     pub pauses: AtomicU64,
     /// Processors and memory of each VM that runs.
     pub sizes: Mutex<HashMap<VmUuid, (u32, u64)>>,
+    /// What the processors of each VM that runs are pinned to.
+    pub pins: Mutex<HashMap<VmUuid, Vec<CpuPin>>>,
     pub told: broadcast::Sender<Event>,
     pub images: Option<Images>,
     pub disks: Mutex<Option<Disks>>,
@@ -93,6 +96,7 @@ impl Double {
             begun: Notify::new(),
             pauses: AtomicU64::new(0),
             sizes: Mutex::default(),
+            pins: Mutex::default(),
             told,
             images,
             disks: Mutex::default(),
@@ -174,6 +178,7 @@ impl Double {
 
     fn run(&self, spec: &VmSpec) -> Observation {
         self.sizes.lock().insert(spec.uuid, (spec.cpu_num, spec.memory_bytes));
+        self.pins.lock().insert(spec.uuid, spec.cpu_pins.clone());
         Observation { vm: spec.uuid, state: VmState::Running, revision: 1 }
     }
 
@@ -192,6 +197,7 @@ pub fn facts() -> HostFacts {
         kernel: "6".to_owned(),
         cpu_model: "cpu".to_owned(),
         cpu_num: 2,
+        cpus: CpuSet::first(2),
         cpu_sockets: 1,
         cpu_mhz: 2000,
         memory_bytes: 1 << 30,

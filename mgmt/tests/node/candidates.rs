@@ -22,17 +22,17 @@ use super::{
 const GIB: u64 = 1 << 30;
 
 /// Two hosts of one cluster, `large` with 64 GiB of disk and `small` with 4, an image, and sizes.
-struct Shop {
-    world: World,
-    small: HostUuid,
+pub struct Shop {
+    pub world: World,
+    pub small: HostUuid,
     storage: PrimaryStorageUuid,
-    image: ImageUuid,
-    offering: String,
+    pub image: ImageUuid,
+    pub offering: String,
     disk: String,
 }
 
 impl Shop {
-    async fn open(api: &Api) -> Self {
+    pub async fn open(api: &Api) -> Self {
         let world = World::with_host(api, HostUuid::random()).await;
         let small = HostUuid::random();
         world.another_host(api, small).await;
@@ -61,7 +61,7 @@ impl Shop {
         format!("imageUuid={}&l3NetworkUuids={}{more}", self.image, self.world.l3)
     }
 
-    async fn destinations(&self, api: &Api, more: &str) -> Value {
+    pub async fn destinations(&self, api: &Api, more: &str) -> Value {
         let asking = self.asking(&format!("&instanceOfferingUuid={}{more}", self.offering));
         api.get(&format!("/vm-instances/candidate-destinations?{asking}")).await
     }
@@ -75,11 +75,11 @@ fn uuid(made: &Value) -> String {
     made["inventory"]["uuid"].as_str().unwrap().to_owned()
 }
 
-fn uuids(list: &Value) -> Vec<&str> {
+pub fn uuids(list: &Value) -> Vec<&str> {
     list.as_array().unwrap().iter().map(|one| one["uuid"].as_str().unwrap()).collect()
 }
 
-fn reasons(answer: &Value) -> BTreeMap<&str, &str> {
+pub fn reasons(answer: &Value) -> BTreeMap<&str, &str> {
     let text = |one: &'_ Value, field: &str| one[field].as_str().unwrap().len();
     let list = answer["details"].as_array().unwrap();
     assert!(list.iter().all(|one| text(one, "name") > 0));

@@ -10,6 +10,7 @@ mod candidates;
 mod changing;
 mod clean_up;
 mod consoles;
+mod cpu_pinning;
 #[path = "../hosts/double.rs"]
 #[allow(dead_code, reason = "each suite uses a part of it")]
 mod double;

@@ -25,7 +25,7 @@ async fn offering(api: &Api, cpu_num: u32, memory_mib: u64, more: Value) -> Stri
 }
 
 /// A host with 20 processors and 1 GiB to promise.
-async fn one_host(api: &Api) -> (World, RunningAgent) {
+pub async fn one_host(api: &Api) -> (World, RunningAgent) {
     let agent = RunningAgent::start(&api.node.authority).await;
     let world = World::with_host(api, agent.host).await;
     world.attach_network(api).await;

@@ -9,7 +9,7 @@ use super::{
     world::World,
 };
 
-async fn tag(api: &Api, kind: &str, resource_type: &str, uuid: impl ToString, tag: &str) -> Result<Value, Value> {
+pub async fn tag(api: &Api, kind: &str, resource_type: &str, uuid: impl ToString, tag: &str) -> Result<Value, Value> {
     let params = json!({ "resourceType": resource_type, "resourceUuid": uuid.to_string(), "tag": tag });
     api.post(kind, params).await.map(|reply| reply["inventory"].clone())
 }

@@ -1,6 +1,6 @@
 //! The machine itself: processor, memory, firmware, clock.
 
-use gantry_common::agent::{Firmware, VmSpec};
+use gantry_common::agent::{CpuPin, Firmware, VmSpec};
 
 use super::{Hypervisor, Placement, hardware::Hardware, xml::Element};
 
@@ -17,6 +17,12 @@ pub fn memory(spec: &VmSpec) -> Element {
 /// Virtual processors.
 pub fn vcpu(spec: &VmSpec) -> Element {
     Element::text("vcpu", spec.cpu_num).attr("placement", "static")
+}
+
+/// Which virtual processors run on certain processors of the host alone; the others run on any.
+pub fn cputune(spec: &VmSpec) -> Option<Element> {
+    let pin = |pin: &CpuPin| Element::new("vcpupin").attr("vcpu", pin.vcpu).attr("cpuset", &pin.cpus);
+    (!spec.cpu_pins.is_empty()).then(|| Element::new("cputune").children(spec.cpu_pins.iter().map(pin)))
 }
 
 /// What the firmware tells the guest about its machine.

@@ -98,6 +98,9 @@ pub fn render(spec: &VmSpec, placement: &Placement) -> Result<String, AgentError
             ownership::mark(spec.uuid),
             machine::memory(spec),
             machine::vcpu(spec),
+        ])
+        .children(machine::cputune(spec))
+        .children([
             machine::sysinfo(spec),
             machine::os(spec, hardware, placement),
             machine::features(hardware, placement.hypervisor),

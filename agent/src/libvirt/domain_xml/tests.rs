@@ -1,7 +1,7 @@
 //! Golden files: what every kind of VM looks like to libvirt. They are in `snapshots`.
 
 use gantry_common::{
-    agent::{BootDevice, Bridge, Cdrom, Disk, Firmware, GuestData, ImageFormat, Network, Nic, Platform},
+    agent::{BootDevice, Bridge, Cdrom, CpuPin, Disk, Firmware, GuestData, ImageFormat, Network, Nic, Platform},
     id::{L2NetworkUuid, L3NetworkUuid},
 };
 
@@ -57,11 +57,16 @@ fn cdrom(number: u32) -> Cdrom {
     Cdrom { path: Some(format!("/gantry_ps/iso/{number}.iso")), device_id: number }
 }
 
+fn pin(vcpu: u32, cpus: &str) -> CpuPin {
+    CpuPin { vcpu, cpus: cpus.parse().unwrap() }
+}
+
 fn spec(platform: Platform) -> VmSpec {
     VmSpec {
         uuid: id(1),
         name: "web-1".into(),
         cpu_num: 2,
+        cpu_pins: vec![],
         memory_bytes: 1 << 30,
         platform,
         firmware: Firmware::Bios,
@@ -122,6 +127,12 @@ fn linux_with_several_disks_drives_and_interfaces() {
 }
 
 #[test]
+fn a_processor_that_runs_on_some_of_the_hosts_alone() {
+    let spec = VmSpec { cpu_num: 4, cpu_pins: vec![pin(1, "3"), pin(3, "4-7,^6")], ..spec(Platform::Linux) };
+    insta::assert_snapshot!(xml(&spec, Hypervisor::Kvm));
+}
+
+#[test]
 fn windows_without_virtio() {
     let spec = VmSpec { disks: vec![disk(0), disk(1)], cdroms: vec![cdrom(0)], ..spec(Platform::Windows) };
     insta::assert_snapshot!(xml(&spec, Hypervisor::Kvm));
@@ -176,6 +187,9 @@ fn an_unusable_argument_is_named() {
     let cases: Vec<(&str, VmSpec)> = vec![
         ("vm.cpuNum", VmSpec { cpu_num: 0, ..usable.clone() }),
         ("vm.memoryBytes", VmSpec { memory_bytes: 0, ..usable.clone() }),
+        ("vm.cpuPins.vcpu", VmSpec { cpu_pins: vec![pin(2, "0")], ..usable.clone() }),
+        ("vm.cpuPins.vcpu", VmSpec { cpu_pins: vec![pin(1, "0"), pin(1, "1")], ..usable.clone() }),
+        ("vm.cpuPins.cpus", VmSpec { cpu_pins: vec![pin(1, "")], ..usable.clone() }),
         ("vm.disks.path", VmSpec { disks: vec![Disk { path: "a/b".into(), ..disk(0) }], ..usable.clone() }),
         ("vm.disks.path", VmSpec { disks: vec![Disk { path: "/a\u{0}".into(), ..disk(0) }], ..usable.clone() }),
         (

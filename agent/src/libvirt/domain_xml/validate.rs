@@ -17,6 +17,7 @@ pub fn validate(spec: &VmSpec, hardware: Hardware) -> Result<(), AgentError> {
     if spec.memory_bytes == 0 {
         return Err(AgentError::invalid("vm.memoryBytes", 0, "give the VM memory"));
     }
+    cpu_pins(spec)?;
     spec.disks.iter().try_for_each(|disk| file_path("vm.disks.path", &disk.path))?;
     spec.cdroms
         .iter()
@@ -49,6 +50,19 @@ pub fn live_disk(disk: &Disk, platform: Platform, hardware: Hardware) -> Result<
 /// Checks the path of a disc.
 pub fn disc(path: &str) -> Result<(), AgentError> {
     file_path("drives.path", path)
+}
+
+fn cpu_pins(spec: &VmSpec) -> Result<(), AgentError> {
+    for pin in &spec.cpu_pins {
+        if pin.vcpu >= spec.cpu_num {
+            let remedy = format!("the VM's processors are 0 to {}", spec.cpu_num - 1);
+            return Err(AgentError::invalid("vm.cpuPins.vcpu", pin.vcpu, remedy));
+        }
+        if pin.cpus.is_empty() {
+            return Err(AgentError::invalid("vm.cpuPins.cpus", "", "name at least one processor of the host"));
+        }
+    }
+    unique("vm.cpuPins.vcpu", spec.cpu_pins.iter().map(|pin| pin.vcpu))
 }
 
 fn drives_fit(spec: &VmSpec, hardware: Hardware) -> Result<(), AgentError> {
@@ -94,7 +108,7 @@ fn unique(field: &str, numbers: impl Iterator<Item = u32>) -> Result<(), AgentEr
     let mut seen = BTreeSet::new();
     for number in numbers {
         if !seen.insert(number) {
-            return Err(AgentError::invalid(field, number, "give each device a number of its own"));
+            return Err(AgentError::invalid(field, number, "give each a number of its own"));
         }
     }
     Ok(())

@@ -15,9 +15,11 @@ use crate::{
     failure::Failure,
     resource::{
         AdminState, DiskOffering, Image, InstanceOffering, IpRange, L3Network, MediaStatus, MediaType, PrimaryStorage,
+        VmInstance,
     },
     settings::Values,
     store::{SqlValue, Tx},
+    tags::admit_new,
     vm::{Affinity, Choice, Demand, StorageRule, Strategy, Target, VmTags, VolumeDemand},
 };
 
@@ -70,6 +72,7 @@ impl NewVm<'_> {
     /// Checks everything that is asked for, but for a place.
     pub fn draw(&self, tx: &Tx<'_>, settings: &Values, image: ImageUuid) -> Result<Blueprint, Failure> {
         let tags = VmTags::parse(self.system_tags)?;
+        admit_new(tx, VmInstance::declaration(), self.system_tags)?;
         let offering = self.instance_offering.map(|uuid| usable_offering(tx, uuid)).transpose()?;
         let image = self.usable_image(tx, image)?;
         let Some(default_l3) = self.default_l3_network.or_else(|| self.l3_networks.first().copied()) else {
@@ -94,8 +97,10 @@ impl NewVm<'_> {
             None => Choice { strategy: Strategy::LeastVm, strict: false, max_vms: None },
         };
         let (volumes, disk_offerings) = self.volumes(tx, &image, &offering_tags)?;
+        let cpu_num = offering.as_ref().map_or(0, |offering| offering.cpu_num);
         let demand = Demand {
-            cpu_num: offering.as_ref().map_or(0, |offering| offering.cpu_num),
+            cpu_num,
+            pinned_to: tags.cpu_pinning.cpus(cpu_num),
             memory_bytes: offering.as_ref().map_or(0, |offering| offering.memory_size),
             runs: self.starts,
             l2_networks,

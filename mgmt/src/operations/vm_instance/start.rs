@@ -24,7 +24,7 @@ use crate::{
     resource::{Host, Image, L3Network, VmInstance, VmInstanceState, VmNic, Volume},
     store::{RowKey, SqlValue, Tx},
     vm::{
-        Admission, Affinity, Choice, Command, Demand, Place, Target, admit_vm, disc_storage, discs, place,
+        Admission, Affinity, Choice, Command, Demand, Place, Target, VmTags, admit_vm, disc_storage, discs, place,
         settle_static_ips,
     },
 };
@@ -189,8 +189,10 @@ pub fn demand(tx: &Tx<'_>, vm: &VmInstance, target: Target) -> Result<Demand, Fa
     for nic in tx.find::<VmNic>(&[("vm_instance_uuid", vm.uuid.to_sql())])? {
         l2_networks.insert(require::<L3Network>(tx, "l3NetworkUuid", nic.l3_network_uuid)?.l2_network_uuid);
     }
+    let tags = tx.system_tags(&vm.uuid.to_string())?;
     Ok(Demand {
         cpu_num: vm.cpu_num,
+        pinned_to: VmTags::parse(&tags)?.cpu_pinning.cpus(vm.cpu_num),
         memory_bytes: vm.memory_size,
         runs: true,
         l2_networks,
@@ -201,7 +203,7 @@ pub fn demand(tx: &Tx<'_>, vm: &VmInstance, target: Target) -> Result<Demand, Fa
         zone: vm.zone_uuid,
         home: home(tx, vm)?.map(|home| home.uuid),
         last_host: vm.last_host_uuid,
-        choice: Choice::of(&vm.allocator_strategy, &tx.system_tags(&vm.uuid.to_string())?)?,
+        choice: Choice::of(&vm.allocator_strategy, &tags)?,
         affinity: Affinity::of_vm(tx, vm.uuid)?,
     })
 }

@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
-use gantry_common::id::{ClusterUuid, HostUuid, L2NetworkUuid, ZoneUuid};
+use gantry_common::{
+    cpu_set::CpuSet,
+    id::{ClusterUuid, HostUuid, L2NetworkUuid, ZoneUuid},
+};
 
 use super::{Affinity, Choice, VolumeDemand};
 use crate::{
@@ -17,6 +20,8 @@ use crate::{
 pub struct Demand {
     /// Virtual processors.
     pub cpu_num: u32,
+    /// The processors of the host that it is pinned to.
+    pub pinned_to: CpuSet,
     /// Memory.
     pub memory_bytes: u64,
     /// Whether processors and memory are needed now.

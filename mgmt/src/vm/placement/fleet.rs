@@ -10,6 +10,7 @@ use gantry_common::id::{ClusterUuid, HostUuid, PrimaryStorageUuid, ZoneUuid};
 use super::{Demand, StorageRule, Target, VolumeDemand, image_copy};
 use crate::{
     failure::Failure,
+    hosts::processors,
     operations::require,
     resource::{
         AdminState, Cluster, ConnectionStatus, Host, Image, L2Network, L2NetworkClusterRef, PrimaryStorage,
@@ -79,6 +80,7 @@ impl<'a> Fleet<'a> {
         }
         let cluster = self.cluster(host.cluster_uuid)?;
         let mut reasons = cluster.reasons.clone();
+        reasons.extend(self.lacks_processors(host)?);
         if demand.runs {
             self.judge_running(host, &mut reasons);
         }
@@ -90,6 +92,18 @@ impl<'a> Fleet<'a> {
             }
         };
         Ok(if reasons.is_empty() { Ok(storages) } else { Err(reasons.join(", and ")) })
+    }
+
+    /// Also of a VM that is not to run now: its volumes may bind it to the host.
+    fn lacks_processors(&self, host: &Host) -> Result<Option<String>, Failure> {
+        let wanted = &self.demand.pinned_to;
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        let there = processors(self.tx, host)?;
+        let lacking = wanted.without(&there);
+        let reason = || format!("it has the processors {there}, and the VM's tag vmCpuPinning names {lacking}");
+        Ok((!lacking.is_empty()).then(reason))
     }
 
     fn judge_running(&self, host: &Host, reasons: &mut Vec<String>) {

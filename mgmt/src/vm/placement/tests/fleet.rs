@@ -2,8 +2,12 @@
 
 use std::collections::HashSet;
 
-use gantry_common::id::{
-    BackupStorageUuid, ClusterUuid, HostUuid, ImageUuid, L2NetworkUuid, PrimaryStorageUuid, TagUuid, VmUuid, ZoneUuid,
+use gantry_common::{
+    cpu_set::CpuSet,
+    id::{
+        BackupStorageUuid, ClusterUuid, HostUuid, ImageUuid, L2NetworkUuid, PrimaryStorageUuid, TagUuid, VmUuid,
+        ZoneUuid,
+    },
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -31,6 +35,8 @@ pub struct HostCase {
     pub enabled: bool,
     pub connected: bool,
     pub cpu: (u64, u64),
+    /// How many processors it has.
+    pub cpu_num: u32,
     pub memory: (u64, u64),
     pub vms: u64,
     /// What each storage has left there, and whether it holds the image there.
@@ -71,6 +77,8 @@ pub struct Case {
     pub image_in: [bool; ZONES],
     pub image_connected: bool,
     pub cpu_num: u32,
+    /// The processor of the host that it is pinned to.
+    pub pinned_to: Option<u32>,
     pub memory_bytes: u64,
     pub runs: bool,
     pub l2: [bool; L2_NETWORKS],
@@ -101,12 +109,13 @@ fn mostly() -> impl Strategy<Value = bool> {
 fn any_host() -> impl Strategy<Value = HostCase> {
     let left = || (0..8u64, 0..8u64).prop_map(|(left, taken)| (left, left + taken));
     let room = || option::weighted(0.8, (0..60u64, any::<bool>()));
-    (0..CLUSTERS, mostly(), mostly(), left(), left(), 0..4u64, [room(), room()]).prop_map(
-        |(cluster, enabled, connected, cpu, memory, vms, room)| HostCase {
+    (0..CLUSTERS, mostly(), mostly(), left(), 1..5u32, left(), 0..4u64, [room(), room()]).prop_map(
+        |(cluster, enabled, connected, cpu, cpu_num, memory, vms, room)| HostCase {
             cluster,
             enabled,
             connected,
             cpu,
+            cpu_num,
             memory,
             vms,
             room,
@@ -135,7 +144,14 @@ pub fn any_case() -> impl Strategy<Value = Case> {
     );
     let strategies: Vec<HostStrategy> = HostStrategy::NAMES.iter().map(|(_, strategy)| *strategy).collect();
     let demand = (
-        (1..6u32, 1..6u64, mostly(), [prop::bool::weighted(0.3), prop::bool::weighted(0.3)], vec(any_volume(), 0..4)),
+        (
+            1..6u32,
+            option::weighted(0.2, 0..5u32),
+            1..6u64,
+            mostly(),
+            [prop::bool::weighted(0.3), prop::bool::weighted(0.3)],
+            vec(any_volume(), 0..4),
+        ),
         (0..5usize, any::<prop::sample::Index>()),
         (
             select(strategies),
@@ -147,7 +163,7 @@ pub fn any_case() -> impl Strategy<Value = Case> {
     );
     (fleet, demand).prop_map(|(fleet, demand)| {
         let (zones, clusters, hosts, storages, image_in, image_connected) = fleet;
-        let ((cpu_num, memory_bytes, runs, l2, volumes), target, choice, affinity) = demand;
+        let ((cpu_num, pinned_to, memory_bytes, runs, l2, volumes), target, choice, affinity) = demand;
         let target = match target {
             (0, at) => TargetCase::Zone(at.index(ZONES)),
             (1, at) => TargetCase::Cluster(at.index(CLUSTERS)),
@@ -166,6 +182,7 @@ pub fn any_case() -> impl Strategy<Value = Case> {
             image_in,
             image_connected,
             cpu_num,
+            pinned_to,
             memory_bytes,
             runs,
             l2,
@@ -200,6 +217,7 @@ impl Case {
             enabled: true,
             connected: true,
             cpu: (8, 8),
+            cpu_num: 4,
             memory: (8, 8),
             vms: 0,
             room: [Some((60, false)); STORAGES],
@@ -213,6 +231,7 @@ impl Case {
             image_in: [true; ZONES],
             image_connected: true,
             cpu_num: 1,
+            pinned_to: None,
             memory_bytes: 1,
             runs: true,
             l2: [false; L2_NETWORKS],
@@ -245,6 +264,7 @@ impl Case {
             placed.l2.iter().zip(self.l2).filter(|(_, wanted)| *wanted).map(|(l2, _)| *l2).collect();
         Demand {
             cpu_num: self.cpu_num,
+            pinned_to: self.pinned_to.map_or_else(CpuSet::default, |cpu| cpu.to_string().parse().unwrap()),
             memory_bytes: self.memory_bytes,
             runs: self.runs,
             l2_networks: wanted,
@@ -421,7 +441,7 @@ impl Case {
             cpu_sockets: 1,
             total_memory_capacity: host.memory.1,
             available_memory_capacity: host.memory.0,
-            cpu_num: 1,
+            cpu_num: host.cpu_num,
             username: "root".to_owned(),
             ssh_port: 22,
             create_date: NOW,

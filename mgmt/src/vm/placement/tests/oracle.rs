@@ -36,6 +36,7 @@ pub fn opinion(case: &Case, number: usize) -> Opinion {
         .or(refuses(!case.zones[cluster.zone], "its zone '"))
         .or(refuses(!cluster.enabled, "its cluster '"))
         .or(refuses(case.l2.iter().zip(cluster.l2).any(|(wanted, has)| *wanted && !has), "L2 network"))
+        .or(refuses(case.pinned_to.is_some_and(|number| number >= host.cpu_num), "vmCpuPinning"))
         .or(refuses(case.runs && host.cpu.0 < u64::from(case.cpu_num), "CPUs are left"))
         .or(refuses(case.runs && host.memory.0 < case.memory_bytes, "bytes of memory are left"))
         .or(refuses(case.runs && case.max_vms.is_some_and(|most| host.vms >= most), "maxInstancePerHost"))
