@@ -30,14 +30,14 @@ ifeq ($(NEXTEST),)
 endif
 	tests/lab/guest
 	tests/lab/hosts build
-	cargo build --workspace
+	cargo build --workspace --bins --tests # with the features that the tests have, or all is built twice
 	cargo nextest run --workspace --no-fail-fast
 
 scenarios: ## the scenarios on lab hosts alone, then the operations that none of them called
 	tests/lab/packages.sh build lab demo browser
 	tests/lab/guest
 	tests/lab/hosts build
-	cargo build --workspace
+	cargo build --workspace --bins --tests
 	rm -f target/calls
 	GANTRY_CALLS=$(CURDIR)/target/calls cargo nextest run -p gantry-tests --no-fail-fast
 	cargo run --quiet --bin uncalled -- target/calls
