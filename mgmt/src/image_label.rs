@@ -42,16 +42,16 @@ pub struct ImageLabel {
 impl ImageLabel {
     /// That of an image of the inventory.
     pub fn of(tx: &Tx<'_>, image: Image) -> Result<Self, Failure> {
-        let lasts = |tag: &String| tags::kind_of("Image", tag).is_ok_and(|known| known.giver == Giver::Anyone);
-        let system_tags = tx.system_tags(&image.uuid.to_string())?.into_iter().filter(lasts).collect();
+        let mut system_tags = tx.system_tags(&image.uuid.to_string())?;
+        system_tags.retain(|tag| can_be_given(tag));
         let Image { name, description, url, media_type, guest_os_type, platform, system, .. } = image;
         Ok(Self { name, description, url, media_type, guest_os_type, platform, system, system_tags })
     }
 
     /// That beside an image in a store; of one without, what can be told from its file.
     pub fn beside(found: &SurveyedImage, format: ImageFormat) -> Self {
-        let label = found.label.clone().and_then(|label| serde_json::from_value(label).ok());
-        label.unwrap_or_else(|| Self {
+        let label = found.label.clone().and_then(|label| serde_json::from_value::<Self>(label).ok());
+        let mut label = label.unwrap_or_else(|| Self {
             name: format!("image-{}", found.image),
             description: None,
             url: format!("file://{}", found.path),
@@ -60,8 +60,15 @@ impl ImageLabel {
             platform: GuestPlatform::Linux,
             system: false,
             system_tags: Vec::new(),
-        })
+        });
+        // Another version may know more of them.
+        label.system_tags.retain(|tag| can_be_given(tag));
+        label
     }
+}
+
+fn can_be_given(tag: &str) -> bool {
+    tags::kind_of("Image", tag).is_ok_and(|known| known.giver == Giver::Anyone)
 }
 
 /// Puts labels beside the images of a store that have none, or another one than the inventory says by now.

@@ -49,6 +49,8 @@ impl Browser {
             .args(["--pdeathsig", "KILL", "--", program])
             // Tests run as root, which Chromium's sandbox does not; a machine may have little shared memory.
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"])
+            // It has nothing to ask of anybody but the node.
+            .args(["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"])
             .args(["--remote-debugging-port=0", "--window-size=1000,800"])
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg("about:blank")
