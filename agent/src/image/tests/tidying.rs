@@ -82,7 +82,7 @@ async fn a_survey_tells_what_images_are_and_what_the_node_put_down_of_them() {
     let survey =
         async || images.survey_image_store(SurveyImageStore { root: text(store.root()) }).await.unwrap().images;
     let known = SurveyedImage { path: text(&store.path()), image: store.image, facts: Some(facts), label: None };
-    assert_eq!(survey().await, [known.clone()]);
+    assert_eq!(survey().await, std::slice::from_ref(&known));
     let label = serde_json::json!({ "name": "Debian" });
     let put = |path| LabelImage { root: text(store.root()), path, label: label.clone() };
     for _ in 0..2 {
