@@ -167,7 +167,8 @@ async fn a_transfer_goes_on_where_the_connection_broke_and_where_a_killed_agent_
     let command = two.has(&content).await;
     let (fetched, wire_bytes) = two.fetch(&command, &content).await;
     assert_eq!(fetched.received_bytes, 8 * MIB as u64);
-    near(wire_bytes, 8 * MIB as u64);
+    // What was in the receiver's window of up to 2 MiB when a connection broke travels again.
+    assert!((8 * MIB..24 * MIB).contains(&(wire_bytes as usize)), "{wire_bytes} bytes were on the wire");
 
     let two = Two::new(u64::MAX).await;
     let command = two.has(&content).await;
