@@ -16,7 +16,7 @@ use crate::libvirt::ffi::Connection;
 
 const URI: &str = "test:///default";
 /// Only to end a test that would otherwise wait for ever.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 struct RecordedNetworks {

@@ -20,7 +20,7 @@ use super::{
 
 pub const MACHINES: usize = 3;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Hosts {
     pub agents: Vec<RunningAgent>,

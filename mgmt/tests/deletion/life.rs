@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 
 /// Longer than anything here takes, unless it is broken.
-const PATIENCE: Duration = Duration::from_secs(25);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Life {
     pub node: Arc<Node>,

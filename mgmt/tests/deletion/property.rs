@@ -14,7 +14,7 @@ use super::{
     hosts::{Hosts, MACHINES},
     invariants::{Inventory, expected},
     inventory::{Built, Shape, Target, any_shape, build},
-    life::Life,
+    life::{Life, PATIENCE},
 };
 
 /// Everything that a case needs, kept over all cases.
@@ -105,7 +105,7 @@ impl Bench {
             while let Err((has, wanted)) = right(self.life()) {
                 let (more, less): (Vec<&Thing>, Vec<&Thing>) =
                     (has.difference(&wanted).collect(), wanted.difference(&has).collect());
-                assert!(begun.elapsed().as_secs() < 8, "machine {index} has {more:?} too much and lacks {less:?}");
+                assert!(begun.elapsed() < PATIENCE, "machine {index} has {more:?} too much and lacks {less:?}");
                 std::thread::sleep(std::time::Duration::from_millis(5));
             }
         }
