@@ -279,7 +279,9 @@ impl Worker {
     /// Whether a clean-up that failed is left to be owed.
     fn may_owe(&self, cleanup: &Cleanup, failure: &Failure) -> bool {
         let is_away = failure.kind == ErrorKind::HostDisconnected;
-        self.mode == Mode::Enforcing || (cleanup.can_wait() && (is_away || matches!(cleanup, Cleanup::CachedImage(_))))
+        // Once the files are gone, what they were for is no reason to stop.
+        let comes_last = matches!(cleanup, Cleanup::CachedImage(_) | Cleanup::Export(_));
+        self.mode == Mode::Enforcing || (cleanup.can_wait() && (is_away || comes_last))
     }
 }
 

@@ -103,19 +103,20 @@ pub(super) fn file_of(
     Ok(Some((host, Cleanup::Volume(DeleteVolume { root, path }))))
 }
 
-/// Cached images, and what its cluster's networks made there.
+/// What its cluster's networks made there, and cached images. These come last: a deletion that ends before them has the host
+/// made ready again, and finds them all.
 fn host_leaves(tx: &Tx<'_>, row: &Row) -> Result<Cleanups, Failure> {
     let host: HostUuid = held(row, "uuid")?;
     let mut cleanups = Cleanups::new();
-    for cached in tx.images_cached_on(host)? {
-        let root = require::<PrimaryStorage>(tx, "primaryStorageUuid", cached.storage)?.url;
-        cleanups.push((host, Cleanup::CachedImage(EvictImage { root, path: cached.install_path })));
-    }
     for l2 in network::l2_networks_of_cluster(tx, held(row, "cluster_uuid")?)? {
         for l3 in tx.find::<L3Network>(&[("l2_network_uuid", l2.uuid.to_sql())])? {
             cleanups.push((host, Cleanup::Network(RemoveNetwork { l3_network: l3.uuid })));
         }
         cleanups.push((host, Cleanup::Bridge(RemoveBridge { bridge: network::bridge(&l2) })));
+    }
+    for cached in tx.images_cached_on(host)? {
+        let root = require::<PrimaryStorage>(tx, "primaryStorageUuid", cached.storage)?.url;
+        cleanups.push((host, Cleanup::CachedImage(EvictImage { root, path: cached.install_path })));
     }
     Ok(cleanups)
 }

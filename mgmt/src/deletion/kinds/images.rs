@@ -24,7 +24,8 @@ pub const COPY: Kind = Kind {
         let path: String = held(copy, "install_path")?;
         let export = copy.text("export_url").map(|_| Cleanup::Export(EndExport { path: path.clone() }));
         let file = Cleanup::Image(DeleteImage { root: storage.url, path });
-        Ok(export.into_iter().chain([file]).map(|cleanup| (storage.machine_uuid, cleanup)).collect())
+        // An image whose file stays is served still.
+        Ok([file].into_iter().chain(export).map(|cleanup| (storage.machine_uuid, cleanup)).collect())
     },
     after: |tx, copy| {
         let image: ImageUuid = held(copy, "image_uuid")?;
