@@ -102,6 +102,7 @@ fn record(tx: &Tx<'_>, host: HostUuid, seen: &[Observation]) -> Result<Rest, Fai
                     vm.host_uuid = Some(host);
                     if !tx.allocate_host(host, vm.uuid, vm.cpu_num, vm.memory_size)? {
                         tracing::error!(vm = %vm.uuid, %host, "the VM runs on a host that has no capacity left for it");
+                        tx.promise_host(host, vm.uuid, vm.cpu_num, vm.memory_size)?;
                     }
                 }
                 tx.save(&vm)?;

@@ -101,9 +101,15 @@ impl Tx<'_> {
         let fits = self.get::<Host>(host)?.is_some_and(|host| {
             host.available_cpu_capacity >= u64::from(cpu_num) && host.available_memory_capacity >= memory_bytes
         });
-        if !fits {
-            return Ok(false);
+        if fits {
+            self.promise_host(host, vm, cpu_num, memory_bytes)?;
         }
+        Ok(fits)
+    }
+
+    /// Promises a host's processors and memory to a VM that has them already, also where they do not suffice.
+    pub fn promise_host(&self, host: HostUuid, vm: VmUuid, cpu_num: u32, memory_bytes: u64) -> Result<(), StoreError> {
+        self.release_host(vm)?;
         self.connection
             .prepare_cached(
                 "INSERT INTO vm_allocation (vm_uuid, host_uuid, cpu_num, memory_bytes) VALUES (?, ?, ?, ?)",
@@ -114,8 +120,7 @@ impl Tx<'_> {
                 cpu_num.to_sql(),
                 memory_bytes.to_sql(),
             ]))?;
-        self.count_host(host)?;
-        Ok(true)
+        self.count_host(host)
     }
 
     /// What a VM is promised.
