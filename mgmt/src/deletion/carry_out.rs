@@ -2,7 +2,7 @@
 //! idempotent, and what it changes in the inventory is one transaction with the note that it is done.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -33,7 +33,7 @@ use crate::{
     node::Node,
     operations::{require, set_off, set_state, unplug_nics},
     resource::{GcJob, Host, VmInstance, VmInstanceState, VmNic},
-    store::{Row, RowKey, SqlValue, Tx},
+    store::{Row, SqlValue, Tx},
 };
 
 /// How many parts are under way at the same time. Each host bounds its own commands besides.
@@ -41,8 +41,8 @@ const AT_ONCE: usize = 16;
 
 /// Does all parts that are not done, stage by stage.
 pub(super) async fn carry_out<D: Deletes>(run: Run<Deleting<D>>) -> Result<Deletion, Failure> {
-    let worker = Worker { node: run.node.clone(), job: run.job, mode: run.params.0.mode() };
-    let progress = worker.progress().await?;
+    let progress = progress(&run.node, run.job).await?;
+    let worker = Worker { node: run.node.clone(), job: run.job, mode: run.params.0.mode(), nics: progress.nics() };
     let (done, all) = (AtomicUsize::new(progress.done()), progress.parts.len());
     // What was not begun when one fails is not begun any more; what was is waited for.
     let stop = CancellationToken::new();
@@ -107,16 +107,14 @@ struct Worker {
     node: Arc<Node>,
     job: JobUuid,
     mode: Mode,
+    /// The interfaces that go.
+    nics: HashSet<NicUuid>,
 }
 
 impl Worker {
-    async fn progress(&self) -> Result<Progress, Failure> {
-        let job = self.job;
-        self.node.store.read(move |tx| Progress::of(tx, job)).await
-    }
-
     async fn stopped(&self, what: &str, part: &Part, failure: &Failure) -> Failure {
-        let told = self.progress().await.map_or_else(|failure| failure.to_string(), |progress| progress.told());
+        let told =
+            progress(&self.node, self.job).await.map_or_else(|failure| failure.to_string(), |progress| progress.told());
         let remedy = match self.mode {
             Mode::Permissive => "Mend this and call again, or delete with deleteMode=Enforcing",
             Mode::Enforcing => "Call again",
@@ -195,11 +193,12 @@ impl Worker {
     /// not is stopped.
     async fn unplug(&self, number: u32, vm: VmUuid, before: Option<VmInstanceState>) -> Result<(), Failure> {
         let job = self.job;
-        let (host, going) = self.node.store.read(move |tx| going_from(tx, job, vm)).await?;
+        let (host, mut nics) = self.node.store.read(move |tx| at_and_with(tx, vm)).await?;
+        nics.retain(|nic| self.nics.contains(nic));
         let outcome = match host {
             None => Ok(()),
             Some(host) if self.mode == Mode::Enforcing && !self.node.fleet.is_connected(host) => Err(is_away(host)),
-            Some(host) => unplug_nics(&self.node, host, vm, going).await,
+            Some(host) => unplug_nics(&self.node, host, vm, nics).await,
         };
         match outcome {
             Ok(()) => self.node.store.write(move |tx| tx.finish_part(job, number).map_err(Failure::from)).await,
@@ -285,20 +284,18 @@ impl Worker {
     }
 }
 
+async fn progress(node: &Node, job: JobUuid) -> Result<Progress, Failure> {
+    node.store.read(move |tx| Progress::of(tx, job)).await
+}
+
 fn is_away(host: HostUuid) -> Failure {
     Failure::new(ErrorKind::HostDisconnected, format!("host {host} is away"))
 }
 
-/// Where a VM runs, and those of its interfaces that go.
-fn going_from(tx: &Tx<'_>, job: JobUuid, vm: VmUuid) -> Result<(Option<HostUuid>, Vec<NicUuid>), Failure> {
-    let nics = tx.find::<VmNic>(&[("vm_instance_uuid", vm.to_sql())])?.into_iter().map(|nic| nic.uuid);
-    let parts = Progress::of(tx, job)?.parts;
-    let goes = |nic: &NicUuid| {
-        let key = RowKey::new("VmNic", [nic.to_string()]);
-        parts.iter().any(|(part, _)| part.fate == Fate::Remove && part.row == key)
-    };
-    let going = nics.filter(goes).collect();
-    Ok((require::<VmInstance>(tx, "uuid", vm)?.host_uuid, going))
+/// Where a VM runs, and its interfaces.
+fn at_and_with(tx: &Tx<'_>, vm: VmUuid) -> Result<(Option<HostUuid>, Vec<NicUuid>), Failure> {
+    let nics = tx.find::<VmNic>(&[("vm_instance_uuid", vm.to_sql())])?;
+    Ok((require::<VmInstance>(tx, "uuid", vm)?.host_uuid, nics.into_iter().map(|nic| nic.uuid).collect()))
 }
 
 /// The VMs that may have been told to let go of interfaces which stay, each with its host.

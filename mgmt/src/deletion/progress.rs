@@ -1,6 +1,11 @@
 //! How far a deletion is, for people and for errors.
 
-use gantry_common::{error::ErrorKind, id::JobUuid};
+use std::collections::HashSet;
+
+use gantry_common::{
+    error::ErrorKind,
+    id::{JobUuid, NicUuid},
+};
 
 use super::{
     checks::some_of,
@@ -34,6 +39,12 @@ impl Progress {
     /// How many parts are done.
     pub fn done(&self) -> usize {
         self.parts.iter().filter(|(_, is_done)| *is_done).count()
+    }
+
+    /// The interfaces that go as parts of their own.
+    pub fn nics(&self) -> HashSet<NicUuid> {
+        let removed = self.parts.iter().filter(|(part, _)| part.fate == Fate::Remove && part.row.resource == "VmNic");
+        removed.filter_map(|(part, _)| part.row.key.first()?.parse().ok()).collect()
     }
 
     /// What was done and what is left, as errors say it.
